@@ -1,0 +1,175 @@
+//! Where a link leads: a named destination, a path of the site, or a URL it allows.
+//!
+//! Nothing else, however spelled. A destination is kept byte for byte, so it is only accepted
+//! where every reader finds the same place in those bytes: its characters, its authority and its
+//! path are judged as written, and the browsers' own parser has the last word on the origin.
+
+use url::Url;
+
+pub use crate::gate::{
+    allowed_url::{AllowedUrl, NotAllowable},
+    template::{BadTemplate, Catalogue, Template},
+};
+use crate::gate::{denial::Denial, path, site::Site, template};
+
+/// The longest destination that is judged, in bytes.
+pub const MAX_DESTINATION: usize = 8192;
+
+/// A judged destination: a path that begins with `/`, with query and fragment, or an absolute
+/// URL; byte for byte as it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Destination(String);
+
+impl Site {
+    /// Where a link that a caller asks for will lead.
+    ///
+    /// What begins with `/` is a path, what else holds a `:` a URL, and the rest a name of the
+    /// site's catalogue, whose places `values` fill, percent-encoded.
+    ///
+    /// # Errors
+    /// [`Denial::UnknownDestination`] for a name; [`Denial::DestinationNotAllowed`] for a path or
+    /// a URL; [`Denial::Invalid`] of `destination_values` that are too many, too few, given
+    /// without a name, or not to be put into a path.
+    pub fn destination(&self, asked: &str, values: &[String]) -> Result<Destination, Denial> {
+        if asked.starts_with('/') || asked.contains(':') {
+            if !values.is_empty() {
+                return Err(template::invalid("only a named destination takes values"));
+            }
+            return self.judge_destination(asked);
+        }
+        let template = self.destinations.get(asked).ok_or_else(|| {
+            let shown: String = asked.chars().take(64).collect();
+            Denial::UnknownDestination(format!("{shown:?}"))
+        })?;
+        let filled = template.fill(values)?;
+        // What the configuration wrote was judged when it was read; the fault is the values'.
+        self.judge(&filled).map_err(template::invalid)?;
+        Ok(Destination(filled))
+    }
+
+    /// Judges a path or a URL by the configuration as it is now.
+    ///
+    /// # Errors
+    /// [`Denial::DestinationNotAllowed`], saying why.
+    pub fn judge_destination(&self, dst: &str) -> Result<Destination, Denial> {
+        match self.judge(dst) {
+            Ok(()) => Ok(Destination(dst.to_owned())),
+            Err(why) => Err(Denial::DestinationNotAllowed(why.to_owned())),
+        }
+    }
+
+    fn judge(&self, dst: &str) -> Result<(), &'static str> {
+        if dst.len() > MAX_DESTINATION {
+            return Err("it is longer than 8192 bytes");
+        }
+        path::written(dst)?;
+        if dst.starts_with('/') {
+            return self.judge_path(dst);
+        }
+        let url = Url::parse(dst).map_err(|_| "it is neither a path nor a URL")?;
+        let (authority, rest) = split_url(dst)?;
+        if !is_authority(authority, &url) {
+            return Err("its host and port are not plainly written");
+        }
+        let path = if rest.is_empty() { "/" } else { rest };
+        if self.origin.is_of(&url) {
+            return self.judge_path(path);
+        }
+        path::settled(path_part(path))?;
+        if self.allow_urls.iter().any(|allowed| allowed.covers(&url)) {
+            return Ok(());
+        }
+        Err("it leads to another site")
+    }
+
+    /// Judges a path of the site itself, with its query and fragment.
+    fn judge_path(&self, whole: &str) -> Result<(), &'static str> {
+        let path = path_part(whole);
+        path::settled(path)?;
+        if gates_own(path) || carries_token(whole) {
+            return Err("it leads to the gate's own pages");
+        }
+        // The browsers' parser has the last word; nothing above should have left it a choice.
+        let resolved = Url::parse(self.origin.as_str()).and_then(|origin| origin.join(whole));
+        match resolved {
+            Ok(url) if self.origin.is_of(&url) => Ok(()),
+            _ => Err("it leads to another site"),
+        }
+    }
+}
+
+impl Destination {
+    /// As it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The absolute URL, for a `Location`.
+    pub fn url(&self, site: &Site) -> String {
+        if self.0.starts_with('/') { format!("{}{}", site.origin, self.0) } else { self.0.clone() }
+    }
+
+    /// The path on this site, with query and fragment; none where it leads elsewhere.
+    pub fn path_within(&self, site: &Site) -> Option<&str> {
+        if self.0.starts_with('/') {
+            return Some(&self.0);
+        }
+        let url = Url::parse(&self.0).ok()?;
+        if !site.origin.is_of(&url) {
+            return None;
+        }
+        let (_, rest) = split_url(&self.0).ok()?;
+        Some(if rest.is_empty() { "/" } else { rest })
+    }
+}
+
+/// What stands before the query and the fragment.
+fn path_part(text: &str) -> &str {
+    text.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// The authority of a URL and what follows it. Only `https://` and `http://`, in lower case.
+fn split_url(text: &str) -> Result<(&str, &str), &'static str> {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"))
+        .ok_or("only https:// and http:// URLs are allowed")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    rest.split_at_checked(end).ok_or("it is not a URL")
+}
+
+/// Whether an authority says what the parser made of it: the same host, ASCII case aside, and
+/// a port in plain digits. Other spellings of an address, user information, an empty port and a
+/// percent sign are all caught by that.
+fn is_authority(authority: &str, url: &Url) -> bool {
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    let Some((written, port)) = authority.split_at_checked(host.len()) else {
+        return false;
+    };
+    let plain_port = match port.strip_prefix(':') {
+        None => port.is_empty(),
+        Some(digits) => {
+            !digits.starts_with('0')
+                && digits.bytes().all(|byte| byte.is_ascii_digit())
+                && digits.parse().ok() == url.port_or_known_default()
+        }
+    };
+    written.eq_ignore_ascii_case(host) && plain_port
+}
+
+/// Whether a path, however spelled, is one of the gate's own.
+fn gates_own(path: &str) -> bool {
+    let path = path::decoded_path(path);
+    path.split('/').nth(1).is_some_and(|first| first.eq_ignore_ascii_case("_once"))
+}
+
+/// Whether a query holds `_once`, the parameter that carries a token.
+fn carries_token(text: &str) -> bool {
+    let text = text.split('#').next().unwrap_or_default();
+    let query = text.split_once('?').map_or("", |(_, query)| query);
+    query
+        .split(['&', ';'])
+        .any(|pair| path::decoded(pair.split('=').next().unwrap_or_default()) == "_once")
+}

@@ -1,0 +1,58 @@
+//! What holds for every link of a gate, and the URL that carries a token.
+
+use crate::gate::{caller::Page, denial::Denial, origin::Origin};
+
+/// The path under which the gate takes a token.
+pub const PATH: &str = "/_once/l/";
+
+/// The query parameter that carries a token on any page of a site.
+pub const PARAMETER: &str = "_once";
+
+/// The longest URL, in characters: what every browser, mail program and proxy still carries.
+const MAX_URL: usize = 2_000;
+
+/// `[links]` of the configuration.
+#[derive(Debug, Clone)]
+pub struct LinkRules {
+    /// Lifetime where a request names none, in seconds.
+    pub ttl: u64,
+    /// The longest lifetime, in seconds; judged again at redemption.
+    pub max_ttl: u64,
+    /// What a link's page does where nobody says otherwise.
+    pub page: Page,
+    /// Whether links are bound to the visitor's address.
+    pub bind_ip: BindIp,
+    /// The width to which an IPv4 address without one is bound.
+    pub ipv4_prefix: u8,
+    /// The width to which an IPv6 address without one is bound.
+    pub ipv6_prefix: u8,
+}
+
+/// Whether links are bound to the visitor's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BindIp {
+    /// Never: a request that names one is refused.
+    Off,
+    /// Where the request names one.
+    Optional,
+    /// Always: a request that names none is refused.
+    Required,
+}
+
+/// The URL that carries `token` to the site with this origin.
+///
+/// # Errors
+/// [`Denial::Invalid`] past 2,000 characters: claims and destination are what can be shortened.
+pub fn url(origin: &Origin, token: &str) -> Result<String, Denial> {
+    let url = [origin.as_str(), PATH, token].concat();
+    if url.len() > MAX_URL {
+        return Err(Denial::Invalid {
+            field: "claims".to_owned(),
+            why: format!(
+                "the link would have {} characters, at most {MAX_URL} pass everywhere; shorten claims, destination or user",
+                url.len()
+            ),
+        });
+    }
+    Ok(url)
+}

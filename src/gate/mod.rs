@@ -1,0 +1,28 @@
+//! What a link is, who may ask for one, and whether it may pass.
+//!
+//! Pure: values in, values out. The time and every random id are arguments; nothing here reads a
+//! file, a clock, the environment or the network, and nothing logs.
+
+pub mod allowed_url;
+pub mod caller;
+pub mod claims;
+pub mod client_ip;
+pub mod denial;
+pub mod destination;
+pub mod glob;
+pub mod id;
+pub mod issue;
+pub mod keyring;
+pub mod link;
+pub mod networks;
+pub mod origin;
+pub mod path;
+pub mod policy;
+pub mod redeem;
+pub mod revoked;
+pub mod secret;
+pub mod seen;
+pub mod session;
+pub mod site;
+pub mod template;
+pub mod token;

@@ -1,0 +1,195 @@
+//! Whether a caller may have the link it asks for.
+//!
+//! [`Permitted`] is the proof: nothing else can be made into a token.
+
+use std::sync::Arc;
+
+use crate::gate::{
+    caller::{Caller, Page},
+    claims::Claims,
+    client_ip::Networks,
+    denial::Denial,
+    destination::Destination,
+    link::{BindIp, LinkRules},
+    site::Site,
+};
+
+/// What a caller asks for, as it asks.
+#[derive(Debug, Clone, Default)]
+pub struct Ask {
+    /// Who is to be signed in.
+    pub user: String,
+    /// The site's name; absent: the caller's only one.
+    pub site: Option<String>,
+    /// A named destination, a path or a URL; absent: the page the visitor asks for.
+    pub destination: Option<String>,
+    /// What fills the places of a named destination.
+    pub destination_values: Vec<String>,
+    /// Addresses or networks the link is bound to.
+    pub ip: Option<Vec<String>>,
+    /// Lifetime in seconds.
+    pub ttl: Option<u64>,
+    /// Extra claims for the application.
+    pub claims: Option<Claims>,
+    /// What the link's page does.
+    pub page: Option<Page>,
+}
+
+/// A link that its caller may have.
+#[derive(Debug, Clone)]
+pub struct Permitted {
+    pub(in crate::gate) caller: String,
+    pub(in crate::gate) site: Arc<Site>,
+    pub(in crate::gate) user: String,
+    pub(in crate::gate) destination: Option<Destination>,
+    pub(in crate::gate) ips: Option<Networks>,
+    pub(in crate::gate) ttl: u64,
+    pub(in crate::gate) claims: Option<Claims>,
+    pub(in crate::gate) page: Page,
+}
+
+impl Permitted {
+    /// The site the link is for.
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+}
+
+/// Judges what a caller asks for.
+///
+/// # Errors
+/// [`Denial::Forbidden`] beyond the caller's permissions, [`Denial::Invalid`] naming the field,
+/// [`Denial::TtlTooLong`], [`Denial::IpRequired`], [`Denial::UnknownDestination`],
+/// [`Denial::DestinationNotAllowed`].
+pub fn permit(
+    ask: Ask,
+    caller: &Caller,
+    sites: &[Arc<Site>],
+    rules: &LinkRules,
+) -> Result<Permitted, Denial> {
+    if !caller.may.issue {
+        return Err(Denial::Forbidden("this caller may not issue links".to_owned()));
+    }
+    let site = site(caller, ask.site.as_deref(), sites)?;
+    check_user(&ask.user)?;
+    if !caller.users.matches(&ask.user) {
+        return Err(Denial::Forbidden("this caller may not sign in this user".to_owned()));
+    }
+    Ok(Permitted {
+        destination: destination(caller, &site, ask.destination, &ask.destination_values)?,
+        ips: networks(ask.ip.as_deref(), rules)?,
+        ttl: ttl(ask.ttl, caller, rules)?,
+        claims: claims(ask.claims, caller)?,
+        page: ask.page.or(caller.page).unwrap_or(rules.page),
+        caller: caller.name.clone(),
+        user: ask.user,
+        site,
+    })
+}
+
+/// The site a caller means: the one it names, or the only one it has.
+///
+/// # Errors
+/// [`Denial::Invalid`] where it names none and has several; [`Denial::Forbidden`] for any site
+/// that is not the caller's, whether it exists or not.
+pub fn site(
+    caller: &Caller,
+    named: Option<&str>,
+    sites: &[Arc<Site>],
+) -> Result<Arc<Site>, Denial> {
+    let name = match (named, caller.sites.as_slice()) {
+        (Some(name), own) if own.iter().any(|site| site == name) => name,
+        (None, [only]) => only,
+        (None, _) => {
+            return Err(invalid("site", "this caller has several sites; name one"));
+        }
+        (Some(_), _) => {
+            return Err(Denial::Forbidden("site: not one of this caller's".to_owned()));
+        }
+    };
+    sites
+        .iter()
+        .find(|site| site.name == name)
+        .cloned()
+        .ok_or_else(|| Denial::Internal(format!("caller {} names an unknown site", caller.name)))
+}
+
+/// Whether this can be a user: 1 to 256 characters, none of them a control character.
+///
+/// # Errors
+/// [`Denial::Invalid`].
+pub fn check_user(user: &str) -> Result<(), Denial> {
+    match user.chars().count() {
+        1..=256 if !user.chars().any(char::is_control) => Ok(()),
+        _ => Err(invalid("user", "1 to 256 characters without control characters")),
+    }
+}
+
+fn destination(
+    caller: &Caller,
+    site: &Site,
+    asked: Option<String>,
+    values: &[String],
+) -> Result<Option<Destination>, Denial> {
+    let Some(asked) = asked else {
+        if !values.is_empty() {
+            return Err(invalid("destination_values", "there is no destination to fill"));
+        }
+        // Without a destination the link opens whatever page it is put on.
+        if !caller.destinations.everything() {
+            return Err(Denial::DestinationNotAllowed(
+                "this caller has to name one of its destinations".to_owned(),
+            ));
+        }
+        return Ok(None);
+    };
+    let destination = site.destination(&asked, values)?;
+    // A URL within the site is judged by its path: both spellings lead to the same page.
+    let judged = match destination.path_within(site) {
+        Some(path) if asked.contains("://") => path,
+        _ => asked.as_str(),
+    };
+    if caller.destinations.matches(judged) {
+        Ok(Some(destination))
+    } else {
+        Err(Denial::DestinationNotAllowed("not one of this caller's destinations".to_owned()))
+    }
+}
+
+fn networks(asked: Option<&[String]>, rules: &LinkRules) -> Result<Option<Networks>, Denial> {
+    match (asked, rules.bind_ip) {
+        (None, BindIp::Required) => Err(Denial::IpRequired),
+        (None, _) => Ok(None),
+        (Some(_), BindIp::Off) => Err(invalid("ip", "this gate does not bind links to addresses")),
+        (Some(addresses), _) => {
+            Networks::bind(addresses, rules.ipv4_prefix, rules.ipv6_prefix).map(Some)
+        }
+    }
+}
+
+fn ttl(asked: Option<u64>, caller: &Caller, rules: &LinkRules) -> Result<u64, Denial> {
+    let most = caller.max_ttl.min(rules.max_ttl);
+    match asked {
+        None => Ok(rules.ttl.min(most)),
+        Some(0) => Err(invalid("ttl", "at least 1 second")),
+        Some(ttl) if ttl > most => Err(Denial::TtlTooLong(most)),
+        Some(ttl) => Ok(ttl),
+    }
+}
+
+fn claims(asked: Option<Claims>, caller: &Caller) -> Result<Option<Claims>, Denial> {
+    let Some(claims) = asked else { return Ok(None) };
+    if let Some((name, _)) = claims.iter().find(|(name, _)| !caller.claims.matches(name)) {
+        return Err(Denial::Forbidden(format!("claims.{name:?}: not one of this caller's")));
+    }
+    Ok((!claims.is_empty()).then_some(claims))
+}
+
+fn invalid(field: &str, why: &str) -> Denial {
+    Denial::Invalid { field: field.to_owned(), why: why.to_owned() }
+}
+
+/// The caller of this name, among callers however they are held.
+pub fn named<'a, C: AsRef<Caller>>(callers: &'a [C], name: &str) -> Option<&'a Caller> {
+    callers.iter().map(AsRef::as_ref).find(|caller| caller.name == name)
+}

@@ -1,0 +1,312 @@
+//! What was taken back: links, everything of a user, sessions.
+//!
+//! Bounded like the seen-set, and as unforgetful: when full it refuses. A revocation is dropped
+//! an hour after the last thing it forbids has expired, and the horizon remembers the latest of
+//! those: should the clock go back before it, something forgotten may be valid again, and the
+//! memory this belongs to is replaced together with all it knew ([`Revoked::misled_by`]).
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    denial::Denial,
+    id::{SessionId, TokenId},
+    seen::CLOCK_SLACK,
+};
+
+/// How many revocations are remembered at most, unless told otherwise.
+pub const MAX_REVOCATIONS: usize = 1_000_000;
+
+/// Seconds of `until` that are dropped together.
+const BUCKET: u64 = 600;
+
+/// Seconds a revocation outlives its `until`: a clock corrected by less costs nobody a session.
+const KEEP: u64 = 3_600;
+
+/// What is taken back, and until when that matters (seconds since the Unix epoch).
+///
+/// `until` must not be before the last moment at which what is revoked could be valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revocation {
+    /// What is taken back.
+    pub what: Revoke,
+    /// Of a user: everything issued at or before this moment. Otherwise without meaning.
+    pub at: u64,
+    /// When everything that this forbids has expired by itself.
+    pub until: u64,
+}
+
+/// What can be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Revoke {
+    /// One link, as the caller of this tag asked.
+    Link(TokenId, CallerTag),
+    /// Everything of one user on one site.
+    User(UserKey),
+    /// One session.
+    Session(SessionId),
+}
+
+/// 40 bits that stand for a caller's name: an id says nothing of its link's site and user, so
+/// whether this caller may take it back is judged when the link comes, and one caller's asking
+/// must not stand for another's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallerTag(pub [u8; 5]);
+
+/// 128 bits that stand for one user on one site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UserKey(pub [u8; 16]);
+
+impl Revocation {
+    /// Takes back the link `id`, as `caller` asked: it counts where the link turns out to be one
+    /// of that caller's sites and users.
+    pub fn link(id: TokenId, caller: &str, until: u64) -> Self {
+        Self { what: Revoke::Link(id, CallerTag::of(caller)), at: 0, until }
+    }
+
+    /// Takes back everything of `user` on `site` that was issued at or before `at`.
+    pub fn user(site: &str, user: &str, at: u64, until: u64) -> Self {
+        Self { what: Revoke::User(UserKey::of(site, user)), at, until }
+    }
+
+    /// Ends one session.
+    pub fn session(id: SessionId, until: u64) -> Self {
+        Self { what: Revoke::Session(id), at: 0, until }
+    }
+}
+
+impl CallerTag {
+    /// The tag of a caller's name.
+    pub fn of(caller: &str) -> Self {
+        let mut tag = [0; 5];
+        tag.iter_mut().zip(Sha256::digest(caller)).for_each(|(to, from)| *to = from);
+        Self(tag)
+    }
+}
+
+impl UserKey {
+    /// The key of `user` on `site`.
+    pub fn of(site: &str, user: &str) -> Self {
+        // The length first: ("ab", "c") and ("a", "bc") are two users.
+        let digest = Sha256::new()
+            .chain_update((site.len() as u64).to_le_bytes())
+            .chain_update(site)
+            .chain_update(user)
+            .finalize();
+        let mut key = [0; 16];
+        key.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        Self(key)
+    }
+}
+
+/// All revocations that still matter.
+#[derive(Debug)]
+pub struct Revoked {
+    inner: RwLock<Inner>,
+    max_entries: usize,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: HashMap<Revoke, Times>,
+    /// By the end of the bucket of `until`. A key whose `until` moved on stands in several.
+    buckets: BTreeMap<u64, Vec<Revoke>>,
+    /// The latest `until` that may have been dropped.
+    horizon: u64,
+    /// The latest `at` of any user's revocation: one ahead of the clock shows that it went back.
+    latest_at: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    at: u64,
+    until: u64,
+}
+
+impl Revoked {
+    /// An empty set that holds `max_entries` at most.
+    pub fn new(max_entries: usize) -> Self {
+        Self { inner: RwLock::default(), max_entries }
+    }
+
+    /// Takes a revocation in. Of a repeated one the later `at` and the later `until` hold.
+    ///
+    /// # Errors
+    /// [`Denial::StoreFull`].
+    pub fn insert(&self, revocation: Revocation) -> Result<(), Denial> {
+        let mut inner = self.write();
+        if inner.entries.len() >= self.max_entries && !inner.entries.contains_key(&revocation.what)
+        {
+            return Err(Denial::StoreFull);
+        }
+        inner.insert(revocation);
+        Ok(())
+    }
+
+    /// Takes in what was recorded before, room or not.
+    pub fn restore(&self, revocation: Revocation) {
+        self.write().insert(revocation);
+    }
+
+    /// Whether `caller` has taken back the link `id`.
+    pub fn link(&self, id: TokenId, caller: &str) -> bool {
+        let inner = self.read();
+        !inner.entries.is_empty()
+            && inner.entries.contains_key(&Revoke::Link(id, CallerTag::of(caller)))
+    }
+
+    /// Whether what was issued to `user` on `site` at `issued_at` has been taken back.
+    pub fn user(&self, site: &str, user: &str, issued_at: u64) -> bool {
+        let inner = self.read();
+        !inner.entries.is_empty()
+            && inner
+                .entries
+                .get(&Revoke::User(UserKey::of(site, user)))
+                .is_some_and(|times| issued_at <= times.at)
+    }
+
+    /// Whether the session was ended.
+    pub fn session(&self, id: SessionId) -> bool {
+        self.read().entries.contains_key(&Revoke::Session(id))
+    }
+
+    /// The horizon that [`Revoked::forget`] should be given at `now`, if there is anything to drop.
+    pub fn due(&self, now: u64) -> Option<u64> {
+        let over = now.checked_sub(KEEP)?;
+        self.read().buckets.range(..=over).next_back().map(|(end, _)| *end)
+    }
+
+    /// Drops every revocation whose `until` is at or before `horizon`, and remembers that.
+    pub fn forget(&self, horizon: u64) {
+        let mut inner = self.write();
+        inner.horizon = inner.horizon.max(horizon);
+        while let Some(first) = inner.buckets.first_entry()
+            && *first.key() <= horizon
+        {
+            for key in first.remove() {
+                if inner.entries.get(&key).is_some_and(|times| bucket_end(times.until) <= horizon) {
+                    inner.entries.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// The latest `until` whose revocations may have been dropped: what expires at or before it
+    /// may have been taken back.
+    pub fn horizon(&self) -> u64 {
+        self.read().horizon
+    }
+
+    /// Whether the clock went back so far that this set misleads: something it has dropped may be
+    /// valid again, or a user was taken back at a moment still to come.
+    pub fn misled_by(&self, now: u64) -> bool {
+        let inner = self.read();
+        inner.horizon > now || inner.latest_at > now.saturating_add(CLOCK_SLACK)
+    }
+
+    /// How many revocations are remembered.
+    pub fn entries(&self) -> usize {
+        self.read().entries.len()
+    }
+
+    /// Every revocation that is remembered, for another record of them.
+    pub fn all(&self) -> Vec<Revocation> {
+        let inner = self.read();
+        let entries = inner.entries.iter();
+        entries.map(|(what, t)| Revocation { what: *what, at: t.at, until: t.until }).collect()
+    }
+
+    /// Whether `revocation` is among those remembered, or would be if it were inserted now.
+    pub fn still_matters(&self, revocation: &Revocation) -> bool {
+        bucket_end(revocation.until) > self.read().horizon
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn insert(&mut self, Revocation { what, at, until }: Revocation) {
+        let end = bucket_end(until);
+        let known = self.entries.get(&what).copied();
+        if known.is_none_or(|times| bucket_end(times.until) < end) {
+            self.buckets.entry(end).or_default().push(what);
+        }
+        let Times { at: at_before, until: until_before } = known.unwrap_or(Times { at, until });
+        let times = Times { at: at.max(at_before), until: until.max(until_before) };
+        self.entries.insert(what, times);
+        self.latest_at = self.latest_at.max(times.at);
+    }
+}
+
+fn bucket_end(until: u64) -> u64 {
+    until.div_ceil(BUCKET).saturating_mul(BUCKET)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_764_000_000;
+    const HOUR: u64 = 3_600;
+
+    fn link(n: u8) -> TokenId {
+        TokenId::from_bytes([n; 16])
+    }
+
+    #[test]
+    fn what_one_caller_took_back_another_did_not() {
+        let revoked = Revoked::new(10);
+        revoked.insert(Revocation::link(link(1), "mail", NOW + 60)).unwrap();
+        assert!(revoked.link(link(1), "mail"));
+        assert!(!revoked.link(link(1), "billing") && !revoked.link(link(2), "mail"));
+        revoked.insert(Revocation::link(link(1), "billing", NOW + 60)).unwrap();
+        assert!(revoked.link(link(1), "billing") && revoked.link(link(1), "mail"));
+    }
+
+    #[test]
+    fn a_user_is_refused_up_to_the_latest_revocation() {
+        let revoked = Revoked::new(10);
+        revoked.insert(Revocation::user("panel", "joe", NOW + 5, NOW + HOUR)).unwrap();
+        revoked.insert(Revocation::user("panel", "joe", NOW, NOW + HOUR)).unwrap();
+        assert!(revoked.user("panel", "joe", NOW + 5));
+        assert!(!revoked.user("panel", "joe", NOW + 6));
+        assert!(!revoked.user("other", "joe", NOW) && !revoked.user("pane", "ljoe", NOW));
+        assert_eq!(revoked.entries(), 1);
+    }
+
+    #[test]
+    fn it_refuses_when_full_and_forgets_what_is_over() {
+        let revoked = Revoked::new(2);
+        let session = |n| SessionId::from_bytes([n; 16]);
+        revoked.insert(Revocation::session(session(1), NOW)).unwrap();
+        revoked.insert(Revocation::session(session(2), NOW)).unwrap();
+        assert_eq!(revoked.insert(Revocation::session(session(3), NOW)), Err(Denial::StoreFull));
+        // A longer `until` for one that is known needs no room, and holds.
+        revoked.insert(Revocation::session(session(2), NOW + 2 * HOUR)).unwrap();
+        assert_eq!(revoked.due(NOW + HOUR - 1), None);
+        let horizon = revoked.due(NOW + HOUR + BUCKET).unwrap();
+        revoked.forget(horizon);
+        assert!(!revoked.session(session(1)) && revoked.session(session(2)));
+        assert_eq!((revoked.entries(), revoked.horizon()), (1, bucket_end(NOW)));
+        assert!(!revoked.misled_by(NOW + HOUR) && revoked.misled_by(NOW - 1));
+        assert!(!revoked.still_matters(&Revocation::session(session(1), NOW)));
+    }
+
+    #[test]
+    fn a_revocation_from_the_future_shows_a_clock_gone_back() {
+        let revoked = Revoked::new(2);
+        revoked.insert(Revocation::user("panel", "joe", NOW, NOW + HOUR)).unwrap();
+        assert!(!revoked.misled_by(NOW) && !revoked.misled_by(NOW - CLOCK_SLACK));
+        assert!(revoked.misled_by(NOW - CLOCK_SLACK - 1));
+    }
+}

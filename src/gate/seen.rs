@@ -1,0 +1,408 @@
+//! The seen-set: which tokens have been used.
+//!
+//! Exact and bounded. Nothing that could still be valid is forgotten: when full it refuses. What
+//! has expired goes a whole bucket of time at once, and the horizon remembers how far that went:
+//! nothing that expires at or before it is admitted, whatever the clock says by then.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    hash::{BuildHasherDefault, Hasher},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use super::{denial::Denial, id::TokenId};
+
+/// Seconds of expiry times that are dropped together.
+pub const BUCKET: u64 = 16;
+
+/// How far ahead of the clock, in seconds, a horizon may be found before the clock must have gone
+/// back: a bucket, and what clocks are corrected by without anyone's notice.
+pub const CLOCK_SLACK: u64 = BUCKET + 5;
+
+const SHARDS: usize = 64;
+
+/// Proof that a token was recorded as used. Only [`SeenSet::spend`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "whoever spends a token owes its user the admission"]
+pub struct Spent {
+    id: TokenId,
+}
+
+impl Spent {
+    /// The token that was used.
+    pub fn id(&self) -> TokenId {
+        self.id
+    }
+}
+
+/// Why a token was not recorded as used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotSpent {
+    /// It may not be.
+    Denied(Denial),
+    /// The horizon is further ahead of the clock than [`CLOCK_SLACK`]: this memory may have
+    /// forgotten what the clock now calls valid, and must be replaced.
+    ClockWentBack,
+}
+
+/// The ids of the tokens already used, kept until they can no longer be valid.
+#[derive(Debug)]
+pub struct SeenSet {
+    shards: Box<[Mutex<Shard>]>,
+    entries: AtomicUsize,
+    max_entries: usize,
+    /// The latest of the shards' horizons.
+    horizon: AtomicU64,
+    /// The bucket of time in which all shards were last swept.
+    swept: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    horizon: u64,
+    /// By the end of the bucket: the ids that expire within the [`BUCKET`] seconds up to it.
+    buckets: BTreeMap<u64, HashSet<u64, BuildHasherDefault<AlreadyRandom>>>,
+}
+
+impl SeenSet {
+    /// An empty set that holds `max_entries` at most.
+    pub fn new(max_entries: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            entries: AtomicUsize::new(0),
+            max_entries,
+            horizon: AtomicU64::new(0),
+            swept: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Records `id` as used until `expires`, once.
+    ///
+    /// `expires` and what `now` returns are seconds since the Unix epoch. The check and the record
+    /// are one step under the shard's lock, and so are the reading of the time and the horizon: a
+    /// token judged in time, but delayed until its bucket was dropped, is refused.
+    ///
+    /// # Errors
+    /// [`Denial::Expired`] at or before now or the horizon, [`Denial::AlreadyUsed`],
+    /// [`Denial::StoreFull`]; or [`NotSpent::ClockWentBack`].
+    pub fn spend(
+        &self,
+        id: TokenId,
+        expires: u64,
+        now: impl Fn() -> u64,
+    ) -> Result<Spent, NotSpent> {
+        match self.check_and_insert(id, expires, &now) {
+            // What expired in the other shards still counts, and may make room.
+            Err(NotSpent::Denied(Denial::StoreFull)) => {
+                self.drop_expired(now());
+                self.check_and_insert(id, expires, &now)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn check_and_insert(
+        &self,
+        id: TokenId,
+        expires: u64,
+        now: impl Fn() -> u64,
+    ) -> Result<Spent, NotSpent> {
+        let mut shard = self.shard(id);
+        // Read under the lock: a time read before waiting for it would look like a clock gone back.
+        let now = now();
+        self.drop_ended(&mut shard, now);
+        if shard.horizon > now.saturating_add(CLOCK_SLACK) {
+            return Err(NotSpent::ClockWentBack);
+        }
+        if expires <= shard.horizon || expires <= now {
+            return Err(NotSpent::Denied(Denial::Expired(expires)));
+        }
+        let (end, key) = (bucket_end(expires), key(id));
+        if shard.buckets.get(&end).is_some_and(|bucket| bucket.contains(&key)) {
+            return Err(NotSpent::Denied(Denial::AlreadyUsed));
+        }
+        self.entries
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |entries| {
+                (entries < self.max_entries).then_some(entries + 1)
+            })
+            .map_err(|_| NotSpent::Denied(Denial::StoreFull))?;
+        shard.buckets.entry(end).or_default().insert(key);
+        Ok(Spent { id })
+    }
+
+    /// Whether [`SeenSet::spend`] would refuse `id` now; records nothing, promises nothing.
+    ///
+    /// # Errors
+    /// [`Denial::Expired`], [`Denial::AlreadyUsed`].
+    pub fn look(&self, id: TokenId, expires: u64, now: u64) -> Result<(), Denial> {
+        let shard = self.shard(id);
+        if expires <= shard.horizon || expires <= now {
+            return Err(Denial::Expired(expires));
+        }
+        match shard.buckets.get(&bucket_end(expires)) {
+            Some(bucket) if bucket.contains(&key(id)) => Err(Denial::AlreadyUsed),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes in a use that was recorded before, as it is read back from where it was kept.
+    ///
+    /// Never refused for want of room: what was used stays used even where `max_entries` was
+    /// lowered since. What has expired by `now` raises the horizon instead.
+    pub fn restore(&self, id: TokenId, expires: u64, now: u64) {
+        let (end, mut shard) = (bucket_end(expires), self.shard(id));
+        if end <= now {
+            self.raise_shard(&mut shard, end);
+        } else if shard.buckets.entry(end).or_default().insert(key(id)) {
+            self.entries.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Drops every bucket that has ended by `now`; the work is per bucket, not per entry.
+    pub fn drop_expired(&self, now: u64) {
+        // Buckets end at whole multiples: within one, a second sweep would find nothing. Not
+        // "earlier than": the clock may have been ahead at the last one.
+        if self.swept.load(Ordering::SeqCst) == now / BUCKET {
+            return;
+        }
+        for shard in &self.shards {
+            self.drop_ended(&mut lock(shard), now);
+        }
+        self.swept.store(now / BUCKET, Ordering::SeqCst);
+    }
+
+    /// Refuses from now on whatever expires at or before `horizon`.
+    pub fn raise_horizon(&self, horizon: u64) {
+        for shard in &self.shards {
+            self.raise_shard(&mut lock(shard), horizon);
+        }
+    }
+
+    /// The latest expiry, in any shard, whose entries have been dropped.
+    pub fn horizon(&self) -> u64 {
+        self.horizon.load(Ordering::SeqCst)
+    }
+
+    /// Whether `now` is further behind the horizon than any correction of a clock explains.
+    pub fn clock_went_back(&self, now: u64) -> bool {
+        self.horizon() > now.saturating_add(CLOCK_SLACK)
+    }
+
+    /// How many uses are remembered.
+    pub fn entries(&self) -> usize {
+        self.entries.load(Ordering::SeqCst)
+    }
+
+    /// How many uses may be remembered.
+    pub fn max_entries(&self) -> usize {
+        self.max_entries
+    }
+
+    fn shard(&self, id: TokenId) -> MutexGuard<'_, Shard> {
+        let [.., last] = id.as_bytes();
+        #[expect(clippy::indexing_slicing, reason = "a remainder by the length is within it")]
+        lock(&self.shards[usize::from(*last) % SHARDS])
+    }
+
+    fn drop_ended(&self, shard: &mut Shard, now: u64) {
+        while let Some(first) = shard.buckets.first_entry()
+            && *first.key() <= now
+        {
+            let (end, bucket) = first.remove_entry();
+            // The horizon first: at no moment is an entry gone and its expiry still admitted.
+            self.raise_shard(shard, end);
+            self.entries.fetch_sub(bucket.len(), Ordering::SeqCst);
+        }
+    }
+
+    fn raise_shard(&self, shard: &mut Shard, horizon: u64) {
+        shard.horizon = shard.horizon.max(horizon);
+        self.horizon.fetch_max(horizon, Ordering::SeqCst);
+    }
+}
+
+/// The end of the bucket that holds what expires at `expires`: not before it, and dropped only
+/// when all of the bucket has expired.
+pub fn bucket_end(expires: u64) -> u64 {
+    expires.div_ceil(BUCKET).saturating_mul(BUCKET)
+}
+
+/// Half of the id, which is random: 20 bytes an entry at most instead of 40. Two live ids with
+/// the same half in one bucket err on the safe side, as "already used".
+fn key(id: TokenId) -> u64 {
+    id.as_bytes().first_chunk().map_or(0, |half| u64::from_le_bytes(*half))
+}
+
+/// A shard is whole between any two of its statements, so a panic elsewhere does not spoil it.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Hashes nothing: ids are random, made here, and nobody else chooses them.
+#[derive(Debug, Default)]
+struct AlreadyRandom(u64);
+
+impl Hasher for AlreadyRandom {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::Cell,
+        sync::{Arc, Barrier},
+    };
+
+    use super::*;
+
+    const NOW: u64 = 1_764_000_000;
+
+    fn id(number: u64) -> TokenId {
+        // Spread over the shards and over the keys, as random ids are.
+        let low = u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        TokenId::from_bytes((low | u128::from(number) << 120).to_le_bytes())
+    }
+
+    fn denied(denial: Denial) -> Result<Spent, NotSpent> {
+        Err(NotSpent::Denied(denial))
+    }
+
+    #[test]
+    fn a_spent_token_stays_spent() {
+        let seen = SeenSet::new(10);
+        assert_eq!(seen.spend(id(1), NOW + 60, || NOW), Ok(Spent { id: id(1) }));
+        for now in [NOW, NOW + 1, NOW + 59] {
+            assert_eq!(seen.spend(id(1), NOW + 60, || now), denied(Denial::AlreadyUsed));
+        }
+        assert_eq!(seen.spend(id(1), NOW + 60, || NOW + 60), denied(Denial::Expired(NOW + 60)));
+        assert_eq!(seen.entries(), 1);
+    }
+
+    #[test]
+    fn a_thousand_at_once_and_exactly_one_wins() {
+        let (seen, start) = (Arc::new(SeenSet::new(10_000)), Arc::new(Barrier::new(1_000)));
+        let threads: Vec<_> = (0..1_000)
+            .map(|_| {
+                let (seen, start) = (Arc::clone(&seen), Arc::clone(&start));
+                std::thread::Builder::new()
+                    .stack_size(64 * 1024)
+                    .spawn(move || {
+                        start.wait();
+                        seen.spend(id(7), NOW + 60, || NOW).is_ok()
+                    })
+                    .unwrap()
+            })
+            .collect();
+        let won = threads.into_iter().map(|thread| thread.join().unwrap());
+        assert_eq!(won.filter(|won| *won).count(), 1);
+    }
+
+    #[test]
+    fn a_token_delayed_past_the_drop_of_its_bucket_is_refused() {
+        let seen = SeenSet::new(10);
+        let expires = bucket_end(NOW + 10);
+        let _ = seen.spend(id(1), expires, || NOW).unwrap();
+        seen.drop_expired(expires);
+        assert_eq!((seen.entries(), seen.horizon()), (0, expires));
+        // Whatever time its request believes in: one within the slack, so that nothing else refuses.
+        assert_eq!(seen.spend(id(1), expires, || expires - 5), denied(Denial::Expired(expires)));
+    }
+
+    #[test]
+    fn the_time_is_read_under_the_lock() {
+        let seen = SeenSet::new(10);
+        let locked = Cell::new(false);
+        let _ = seen.spend(id(1), NOW + 60, || {
+            locked.set(seen.shards.iter().any(|shard| shard.try_lock().is_err()));
+            NOW
+        });
+        assert!(locked.get());
+    }
+
+    #[test]
+    fn a_clock_gone_back_is_told_apart() {
+        let seen = SeenSet::new(10);
+        let expires = bucket_end(NOW);
+        let _ = seen.spend(id(1), expires, || expires - 1).unwrap();
+        seen.drop_expired(expires);
+        assert!(!seen.clock_went_back(expires - CLOCK_SLACK));
+        assert_eq!(
+            seen.spend(id(1), expires, || expires - CLOCK_SLACK),
+            denied(Denial::Expired(expires))
+        );
+        assert!(seen.clock_went_back(expires - CLOCK_SLACK - 1));
+        assert_eq!(
+            seen.spend(id(1), expires, || expires - CLOCK_SLACK - 1),
+            Err(NotSpent::ClockWentBack)
+        );
+    }
+
+    #[test]
+    fn full_means_full_and_what_expired_makes_room() {
+        let seen = Arc::new(SeenSet::new(500));
+        let threads: Vec<_> = (0..8)
+            .map(|thread| {
+                let seen = Arc::clone(&seen);
+                std::thread::spawn(move || {
+                    (0..200)
+                        .filter(|n| seen.spend(id(thread * 200 + n), NOW + 60, || NOW).is_ok())
+                        .count()
+                })
+            })
+            .collect();
+        let admitted: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert_eq!((admitted, seen.entries()), (500, 500));
+        assert_eq!(seen.spend(id(9_999), NOW + 60, || NOW), denied(Denial::StoreFull));
+    }
+
+    #[test]
+    fn what_expired_in_another_shard_makes_room() {
+        let seen = SeenSet::new(1);
+        let (one, other) = (TokenId::from_bytes([1; 16]), TokenId::from_bytes([2; 16]));
+        let _ = seen.spend(one, NOW + 60, || NOW).unwrap();
+        assert_eq!(seen.spend(other, NOW + 90, || NOW + 1), denied(Denial::StoreFull));
+        let later = bucket_end(NOW + 60);
+        let _ = seen.spend(other, later + 60, || later).unwrap();
+        assert_eq!(seen.entries(), 1);
+    }
+
+    #[test]
+    fn what_is_restored_is_used_even_beyond_the_limit() {
+        let seen = SeenSet::new(1);
+        for n in 0..3 {
+            seen.restore(id(n), NOW + 60, NOW);
+            seen.restore(id(n), NOW + 60, NOW);
+        }
+        seen.restore(id(9), NOW - 100, NOW);
+        assert_eq!((seen.entries(), seen.horizon()), (3, bucket_end(NOW - 100)));
+        assert_eq!(seen.spend(id(2), NOW + 60, || NOW), denied(Denial::AlreadyUsed));
+        assert_eq!(seen.spend(id(4), NOW + 60, || NOW), denied(Denial::StoreFull));
+    }
+
+    #[test]
+    fn the_ends_of_time_are_ordinary() {
+        let seen = SeenSet::new(10);
+        let _ = seen.spend(id(1), u64::MAX, || NOW).unwrap();
+        assert_eq!(seen.spend(id(1), u64::MAX, || NOW), denied(Denial::AlreadyUsed));
+        assert_eq!(seen.spend(id(2), 0, || 0), denied(Denial::Expired(0)));
+        assert_eq!(seen.spend(id(3), u64::MAX, || u64::MAX), denied(Denial::Expired(u64::MAX)));
+        assert_eq!((seen.entries(), seen.horizon()), (1, 0));
+        seen.raise_horizon(u64::MAX);
+        assert_eq!(seen.spend(id(4), u64::MAX, || NOW), Err(NotSpent::ClockWentBack));
+    }
+}

@@ -1,0 +1,364 @@
+//! The token: a compact JWS (RFC 7515) signed with Ed25519 (RFC 8037), read strictly.
+//!
+//! One text for one token: whatever could be written in a second way (padding, trailing bits, a
+//! second signature, a member twice, a number as text) is refused. What is judged here is the
+//! token alone; time, site, address and use are judged where they are known.
+//!
+//! The order is the contract's: size → header → key → signature → type → claims. So a token of
+//! ours of another type, an assertion, is told apart from a forged one.
+
+use std::{borrow::Cow, fmt};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm,
+    OctetKeyPairParameters, OctetKeyPairType, PublicKeyUse,
+};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use crate::gate::{
+    caller::Page,
+    claims::{self, Claims},
+    client_ip::Networks,
+    denial::Denial,
+    id::{MemoryId, TokenId},
+    keyring::{Keyring, PublicKey},
+};
+
+/// The most bytes a token may have.
+pub const MAX_TOKEN: usize = 4096;
+/// The latest time a token may name: the end of the year 9999, the last that RFC 3339 writes.
+const MAX_TIME: u64 = 253_402_300_799;
+/// The most characters of a user's name.
+const MAX_USER: usize = 256;
+
+const ALG: &str = "EdDSA";
+const LINK: &str = "oncegate-link+jwt";
+const ASSERTION: &str = "oncegate-assertion+jwt";
+const LOGIN: &str = "oncegate-login+jwt";
+
+/// What a link says. Times in seconds since the Unix epoch; optional members are absent when
+/// `None`, and written in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkClaims {
+    /// The gate's issuer.
+    pub iss: String,
+    /// The site's name.
+    pub aud: String,
+    /// The user: 1 to 256 characters, none a control character.
+    pub sub: String,
+    /// When it was issued.
+    pub iat: u64,
+    /// When it expires; after `iat`.
+    pub exp: u64,
+    /// Its id, under which its use is recorded.
+    pub jti: TokenId,
+    /// The memory that will record its use.
+    pub mem: MemoryId,
+    /// The gate where that memory is; absent where all gates share one.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "claims::present"
+    )]
+    pub gate: Option<String>,
+    /// Where it leads; absent: the page asked for.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "claims::present"
+    )]
+    pub dst: Option<String>,
+    /// The networks it may be used from; absent: any.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "claims::present"
+    )]
+    pub ips: Option<Networks>,
+    /// The caller that asked for it.
+    #[serde(deserialize_with = "claims::object")]
+    pub act: Actor,
+    /// The dialect it was asked for in; absent: the native one.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "claims::present"
+    )]
+    pub via: Option<String>,
+    /// What its page does, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "page")]
+    pub page: Option<Page>,
+    /// Extra claims.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "claims::present"
+    )]
+    pub ctx: Option<Claims>,
+}
+
+/// Who acts for the user (RFC 8693, 4.1): the caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Actor {
+    /// The caller's name.
+    pub sub: String,
+}
+
+/// What an assertion tells the upstream about who is signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AssertionClaims {
+    /// The gate's issuer.
+    pub iss: String,
+    /// The site's origin.
+    pub aud: String,
+    /// The user.
+    pub sub: String,
+    /// The caller that asked for the link.
+    pub act: Actor,
+    /// The link's extra claims.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ctx: Option<Claims>,
+    /// When it was made, in seconds since the Unix epoch.
+    pub iat: u64,
+    /// When it expires.
+    pub exp: u64,
+}
+
+/// What a login assertion tells the upstream's callback: who signs in, by which link, and where
+/// they want to go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LoginAssertionClaims {
+    /// What every assertion says.
+    #[serde(flatten)]
+    pub assertion: AssertionClaims,
+    /// The link's id: the upstream may hold it for one use too.
+    pub jti: TokenId,
+    /// The destination.
+    pub dst: String,
+}
+
+/// A text that came as a token: of a token's size, alphabet and three parts. Nothing is proven.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Presented {
+    text: String,
+    /// Where the two dots are.
+    dots: (usize, usize),
+}
+
+/// A link's claims under a good signature. Only [`Keyring::verify`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verified {
+    claims: LinkClaims,
+}
+
+impl Presented {
+    /// Takes a text as a token.
+    ///
+    /// # Errors
+    /// [`Denial::Malformed`]: `size`, `alphabet`, or `parts` (not three, or one is empty).
+    pub fn new(text: &str) -> Result<Self, Denial> {
+        if text.len() > MAX_TOKEN {
+            return Err(Denial::Malformed("size"));
+        }
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if !text.bytes().all(known) {
+            return Err(Denial::Malformed("alphabet"));
+        }
+        let parts = Denial::Malformed("parts");
+        let Some((header, rest)) = text.split_once('.') else { return Err(parts) };
+        let Some((payload, signature)) = rest.split_once('.') else { return Err(parts) };
+        if header.is_empty()
+            || payload.is_empty()
+            || signature.is_empty()
+            || signature.contains('.')
+        {
+            return Err(parts);
+        }
+        let dots = (header.len(), header.len() + 1 + payload.len());
+        Ok(Self { text: text.to_owned(), dots })
+    }
+
+    /// The token as it came, to be passed on; never to be logged.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The header and the claims as they stand there, for a person to look at: nothing of it is
+    /// proven. `None` where it is not JSON.
+    pub fn unproven(&self) -> Option<(serde_json::Value, serde_json::Value)> {
+        let read = |part: &str| serde_json::from_slice(&decode(part)?).ok();
+        Some((read(self.header())?, read(self.payload())?))
+    }
+
+    fn header(&self) -> &str {
+        self.text.get(..self.dots.0).unwrap_or_default()
+    }
+    fn payload(&self) -> &str {
+        self.text.get(self.dots.0 + 1..self.dots.1).unwrap_or_default()
+    }
+    /// The bytes that are signed: as received, never written anew.
+    fn signed(&self) -> &str {
+        self.text.get(..self.dots.1).unwrap_or_default()
+    }
+    fn signature(&self) -> &str {
+        self.text.get(self.dots.1 + 1..).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Presented({}…)", self.text.get(..8).unwrap_or_default())
+    }
+}
+
+impl Verified {
+    /// What the link says.
+    pub const fn claims(&self) -> &LinkClaims {
+        &self.claims
+    }
+
+    /// Takes out what the link says.
+    pub fn into_claims(self) -> LinkClaims {
+        self.claims
+    }
+}
+
+impl Keyring {
+    /// Signs a link. That the claims keep their bounds (the user's length, the token's size) is
+    /// the issuer's to see to: [`Keyring::verify`] refuses what does not.
+    pub fn sign(&self, claims: &LinkClaims) -> String {
+        self.sign_as(LINK, claims)
+    }
+
+    /// Signs what the upstream is told about who is signed in.
+    pub fn sign_assertion(&self, claims: &AssertionClaims) -> String {
+        self.sign_as(ASSERTION, claims)
+    }
+
+    /// Signs what the upstream's callback is told about who signs in.
+    pub fn sign_login_assertion(&self, claims: &LoginAssertionClaims) -> String {
+        self.sign_as(LOGIN, claims)
+    }
+
+    /// Verifies that a token is a link of this gate's, unchanged.
+    ///
+    /// # Errors
+    /// In this order: [`Denial::Malformed`] with `header` (not exactly `alg`, `typ`, `kid`, each
+    /// a text, once) or `alg` (not `EdDSA`); [`Denial::UnknownKey`]; [`Denial::Malformed`] with
+    /// `signature` (not 64 bytes, canonically written); [`Denial::BadSignature`];
+    /// [`Denial::WrongType`]; [`Denial::Malformed`] with `claims` (not these members, once, of
+    /// exactly these types), `sub`, or `exp` (not after `iat`, or past the year 9999).
+    pub fn verify(&self, token: &Presented) -> Result<Verified, Denial> {
+        let header = decode(token.header()).ok_or(Denial::Malformed("header"))?;
+        let header: Header<'_> =
+            claims::from_json(&header).map_err(|_| Denial::Malformed("header"))?;
+        // The algorithm is ours to choose, never the token's (RFC 8725, 3.1).
+        if header.alg != ALG {
+            return Err(Denial::Malformed("alg"));
+        }
+        let key = self.find(&header.kid).ok_or(Denial::UnknownKey)?;
+
+        let mut signature = [0; 64];
+        match URL_SAFE_NO_PAD.decode_slice(token.signature(), &mut signature) {
+            Ok(64) => {}
+            _ => return Err(Denial::Malformed("signature")),
+        }
+        if !key.verifies(token.signed().as_bytes(), &signature) {
+            return Err(Denial::BadSignature);
+        }
+
+        match &*header.typ {
+            LINK => {}
+            ASSERTION => return Err(Denial::WrongType("an assertion")),
+            LOGIN => return Err(Denial::WrongType("a login assertion")),
+            _ => return Err(Denial::WrongType("of no type known here")),
+        }
+        let payload = decode(token.payload()).ok_or(Denial::Malformed("claims"))?;
+        let claims: LinkClaims =
+            claims::from_json(&payload).map_err(|_| Denial::Malformed("claims"))?;
+        if !is_user(&claims.sub) {
+            return Err(Denial::Malformed("sub"));
+        }
+        if claims.exp <= claims.iat || claims.exp > MAX_TIME {
+            return Err(Denial::Malformed("exp"));
+        }
+        Ok(Verified { claims })
+    }
+
+    /// The public keys as a JWK set (RFC 7517, 5), in JSON: current, next, previous.
+    pub fn jwks(&self) -> String {
+        json(&JwkSet { keys: self.public_keys().map(jwk).collect() })
+    }
+
+    fn sign_as(&self, typ: &'static str, claims: &impl Serialize) -> String {
+        let key = self.current();
+        let header = Header { alg: ALG.into(), typ: typ.into(), kid: key.kid().into() };
+        let mut token = String::with_capacity(1024);
+        URL_SAFE_NO_PAD.encode_string(json(&header), &mut token);
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(json(claims), &mut token);
+        let signature = key.sign(token.as_bytes());
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        token
+    }
+}
+
+/// Whether this can be a user: 1 to 256 characters, none a control character.
+pub fn is_user(user: &str) -> bool {
+    !user.is_empty()
+        // Four bytes a character at most: a long text is not counted through.
+        && user.len() <= 4 * MAX_USER
+        && user.chars().count() <= MAX_USER
+        && !user.chars().any(char::is_control)
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header<'a> {
+    #[serde(borrow)]
+    alg: Cow<'a, str>,
+    #[serde(borrow)]
+    typ: Cow<'a, str>,
+    #[serde(borrow)]
+    kid: Cow<'a, str>,
+}
+
+/// A derived enum would take `{"auto":null}` too.
+fn page<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Page>, D::Error> {
+    match &*Cow::<'de, str>::deserialize(deserializer)? {
+        "auto" => Ok(Some(Page::Auto)),
+        "confirm" => Ok(Some(Page::Confirm)),
+        "none" => Ok(Some(Page::None)),
+        _ => Err(D::Error::custom("auto, confirm or none is expected")),
+    }
+}
+
+/// Canonical base64url: no padding, no trailing bits, no other character.
+fn decode(part: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(part).ok()
+}
+
+fn json(value: &impl Serialize) -> String {
+    #[expect(clippy::expect_used, reason = "texts, numbers and maps of them always serialise")]
+    serde_json::to_string(value).expect("claims are plain JSON")
+}
+
+fn jwk(key: &PublicKey) -> Jwk {
+    Jwk {
+        common: CommonParameters {
+            public_key_use: Some(PublicKeyUse::Signature),
+            key_algorithm: Some(KeyAlgorithm::EdDSA),
+            key_id: Some(key.kid().to_owned()),
+            ..CommonParameters::default()
+        },
+        algorithm: AlgorithmParameters::OctetKeyPair(OctetKeyPairParameters {
+            key_type: OctetKeyPairType::OctetKeyPair,
+            curve: EllipticCurve::Ed25519,
+            x: URL_SAFE_NO_PAD.encode(key.as_bytes()),
+        }),
+    }
+}

@@ -1,0 +1,26 @@
+//! Oncegate turns "let this user in, there, once" into a signed link, and the link into a
+//! signed-in request, with no database on the way.
+//!
+//! # The three paths
+//!
+//! 1. **Issue**: HTTP request → who is the caller → policy → destination → token → link → audit.
+//! 2. **Redeem**: connection → client address → token out of the request → verified → judged →
+//!    **spent** → admission → cookie and redirect, callback, or JSON.
+//! 3. **Operate**: configuration, keys and their rotation, telemetry, audit, metrics, shutdown.
+//!
+//! # The rooms
+//!
+//! | room | what it holds | layer |
+//! |---|---|---|
+//! | [`gate`] | pure: what a link is, who may ask for one, whether it may pass | 0 |
+//! | `config` | raw as typed → checked, every fault at once, with its place | 1 |
+//! | `store` | what must be remembered: the journal, the spent, the keys | 2 |
+//! | `ops` | clock, entropy, telemetry, metrics, audit, shutdown | 2 |
+//! | `edge` | all the server code | 3 |
+//! | `app` | composition: configuration in, running listeners out | 4 |
+//! | `cli` | one file a command | 5 |
+//!
+//! A file imports from its own room or from lower layers; rooms of one layer do not import each
+//! other. `tests/layers.rs` holds the house to that.
+
+pub mod gate;
