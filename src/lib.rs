@@ -13,7 +13,7 @@
 //! | room | what it holds | layer |
 //! |---|---|---|
 //! | [`gate`] | pure: what a link is, who may ask for one, whether it may pass | 0 |
-//! | `config` | raw as typed → checked, every fault at once, with its place | 1 |
+//! | [`config`] | raw as typed → checked, every fault at once, with its place | 1 |
 //! | `store` | what must be remembered: the journal, the spent, the keys | 2 |
 //! | `ops` | clock, entropy, telemetry, metrics, audit, shutdown | 2 |
 //! | `edge` | all the server code | 3 |
@@ -23,4 +23,5 @@
 //! A file imports from its own room or from lower layers; rooms of one layer do not import each
 //! other. `tests/layers.rs` holds the house to that.
 
+pub mod config;
 pub mod gate;

@@ -1,0 +1,137 @@
+//! `[[callers]]`: the services that may ask for links, and what they may do.
+
+use std::path::Path;
+
+use crate::{
+    config::{
+        checked::Found,
+        keys,
+        links::PAGES,
+        raw::{Node, Value},
+        reader::{Reading, Section, one_of},
+        units,
+    },
+    gate::{
+        caller::{Caller, Permissions, Rate},
+        client_ip::Networks,
+        glob::Globs,
+        link::LinkRules,
+    },
+};
+
+/// The longest lifetime of a caller's links where it sets none, in seconds.
+const MAX_TTL: u64 = 5 * 60;
+
+const MAY: [(&str, May); 4] = [
+    ("issue", May::Issue),
+    ("redeem", May::Redeem),
+    ("revoke", May::Revoke),
+    ("inspect", May::Inspect),
+];
+
+/// One thing a caller may do.
+#[derive(Clone, Copy)]
+enum May {
+    Issue,
+    Redeem,
+    Revoke,
+    Inspect,
+}
+
+/// Reads one of `[[callers]]`.
+pub(super) fn read(
+    mut section: Section<'_>,
+    links: &LinkRules,
+    base: &Path,
+) -> Option<Found<Caller>> {
+    let name = section.require("name", units::name, "name = \"billing\"");
+    of_later_versions(&mut section);
+    let keys = keys::read(&mut section, base);
+    let sites = sites(&mut section);
+    let may = permissions(&mut section);
+    let users = globs(&mut section, "users", &["*"]);
+    let destinations = globs(&mut section, "destinations", &["*"]);
+    let claims = globs(&mut section, "claims", &[]);
+    let from = networks(&mut section);
+    let max_ttl = section.read_or("max_ttl", units::seconds, MAX_TTL.min(links.max_ttl));
+    let page = section.read("page", one_of(&PAGES, &[]));
+    let rate = section.read_or("rate", units::rate, Rate { count: 50, seconds: 1 });
+    let path = section.path().to_owned();
+    section.done();
+    let value = Caller {
+        name: name?,
+        keys,
+        sites,
+        may,
+        users: users?,
+        destinations: destinations?,
+        claims: claims?,
+        from,
+        max_ttl,
+        page,
+        rate,
+    };
+    Some(Found { path, value })
+}
+
+fn of_later_versions(section: &mut Section<'_>) {
+    let native = "remove it: callers of the native API have a key";
+    section.not_yet("username", native);
+    section.not_yet("password", native);
+    section.not_yet("password_file", native);
+    section.not_yet("reseller", native);
+    let dialects = section.list("dialects", |_| Ok(())).unwrap_or_default();
+    if !dialects.is_empty() {
+        let what = "dialects are not in this version of Oncegate; write []";
+        section.fault("dialects", what);
+    }
+}
+
+fn sites(section: &mut Section<'_>) -> Vec<String> {
+    let example = "sites = [\"panel\"]";
+    let sites = section.list("sites", units::text);
+    match &sites {
+        None if !section.has("sites") => {
+            section.ledger.missing(&section.path_of("sites"), example);
+        }
+        Some(sites) if sites.is_empty() => {
+            section.fault("sites", format!("names no site; write {example}"));
+        }
+        _ => {}
+    }
+    sites.unwrap_or_default()
+}
+
+fn permissions(section: &mut Section<'_>) -> Permissions {
+    let may = section.list("may", |node| one_of(&MAY, &[])(node));
+    let mut permissions = Permissions::default();
+    for may in may.unwrap_or_else(|| vec![May::Issue]) {
+        match may {
+            May::Issue => permissions.issue = true,
+            May::Redeem => permissions.redeem = true,
+            May::Revoke => permissions.revoke = true,
+            May::Inspect => permissions.inspect = true,
+        }
+    }
+    permissions
+}
+
+fn globs(section: &mut Section<'_>, key: &'static str, default: &[&str]) -> Option<Globs> {
+    let globs = section.list(key, |node: &Node| -> Reading<String> {
+        let glob = match &node.value {
+            // Users are often numbered.
+            Value::Integer(number) => number.clone(),
+            _ => units::text(node)?,
+        };
+        Globs::names(&[&glob]).map_err(|error| format!("{error}; write \"*\""))?;
+        Ok(glob)
+    });
+    let globs = globs.unwrap_or_else(|| default.iter().map(|&glob| glob.to_owned()).collect());
+    // Each was a glob by itself; together they can only be too many.
+    Globs::names(&globs).map_err(|error| section.fault(key, error.to_string())).ok()
+}
+
+fn networks(section: &mut Section<'_>) -> Networks {
+    let networks = section.list("from", units::network).unwrap_or_default();
+    Networks::parse(&networks).unwrap_or_default()
+}

@@ -1,0 +1,65 @@
+//! Stage two: what must hold between sites and callers, once each is good by itself.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    config::reader::Ledger,
+    gate::{caller::Caller, link::LinkRules, site::Site},
+};
+
+/// Something that was read, and the path it was read from.
+#[derive(Debug)]
+pub(super) struct Found<T> {
+    /// As in `sites.panel`.
+    pub(super) path: String,
+    /// What was read.
+    pub(super) value: T,
+}
+
+/// The sites: at least one, and no two under one authority.
+pub(super) fn sites(ledger: &Ledger, sites: Vec<Found<Site>>) -> Vec<Arc<Site>> {
+    let mut authorities: BTreeMap<String, String> = BTreeMap::new();
+    for site in &sites {
+        let authority = site.value.origin.authority().to_owned();
+        if let Some(other) = authorities.get(&authority) {
+            let key = format!("{}.origin", site.path);
+            ledger.fault(&key, format!("{authority} is the origin of {other} too; change one"));
+        } else {
+            authorities.insert(authority, site.path.clone());
+        }
+    }
+    sites.into_iter().map(|site| Arc::new(site.value)).collect()
+}
+
+/// The callers: each with sites that exist (`known`), within the longest lifetime, and with keys
+/// of its own.
+pub(super) fn callers(
+    ledger: &Ledger,
+    callers: Vec<Found<Caller>>,
+    known: &[String],
+    links: &LinkRules,
+) -> Vec<Arc<Caller>> {
+    let mut owners: BTreeMap<[u8; 32], &str> = BTreeMap::new();
+    for caller in &callers {
+        let Found { path, value } = caller;
+        for site in value.sites.iter().filter(|site| !known.contains(site)) {
+            let what = format!("there is no site {site:?}; write one of {known:?}");
+            ledger.fault(&format!("{path}.sites"), what);
+        }
+        if value.max_ttl > links.max_ttl {
+            let what =
+                format!("is longer than links.max_ttl; write \"{}s\" or less", links.max_ttl);
+            ledger.fault(&format!("{path}.max_ttl"), what);
+        }
+        for key in &value.keys {
+            if let Some(owner) = owners.insert(key.0, path) {
+                let what = format!("a key is that of {owner} already; give each caller its own");
+                ledger.fault(&format!("{path}.key_sha256"), what);
+            }
+        }
+    }
+    if callers.is_empty() {
+        ledger.warn("callers", "there are none: nobody can ask for a link");
+    }
+    callers.into_iter().map(|caller| Arc::new(caller.value)).collect()
+}
