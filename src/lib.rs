@@ -14,8 +14,8 @@
 //! |---|---|---|
 //! | [`gate`] | pure: what a link is, who may ask for one, whether it may pass | 0 |
 //! | [`config`] | raw as typed → checked, every fault at once, with its place | 1 |
-//! | `store` | what must be remembered: the journal, the spent, the keys | 2 |
-//! | `ops` | clock, entropy, telemetry, metrics, audit, shutdown | 2 |
+//! | [`store`] | what must be remembered: the journal, the spent, the keys | 2 |
+//! | [`ops`] | clock, entropy, telemetry, metrics, audit, shutdown | 2 |
 //! | `edge` | all the server code | 3 |
 //! | `app` | composition: configuration in, running listeners out | 4 |
 //! | `cli` | one file a command | 5 |
@@ -25,3 +25,5 @@
 
 pub mod config;
 pub mod gate;
+pub mod ops;
+pub mod store;

@@ -1,0 +1,124 @@
+//! What is counted, in the text format that Prometheus reads.
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// The content type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything that is counted. Labels come from the configuration and from closed lists, never
+/// from a request: their number is bounded.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Links issued.
+    pub issued: Family<IssuedBy, Counter>,
+    /// Links used.
+    pub redeemed: Family<At, Counter>,
+    /// Requests refused, by code.
+    pub refused: Family<Code, Counter>,
+    /// `already_used` from another address than the first use.
+    pub interceptions: Counter,
+    /// Requests passed on to upstreams.
+    pub proxied: Family<At, Counter>,
+    /// Assertions taken from the cache.
+    pub assertion_hits: Counter,
+    /// Assertions signed anew.
+    pub assertion_misses: Counter,
+    /// Open connections.
+    pub connections: Family<Listener, Gauge>,
+    /// Used tokens remembered.
+    pub entries: Gauge,
+    /// The most that may be remembered.
+    pub max_entries: Gauge,
+    /// The horizon, in seconds since the Unix epoch.
+    pub horizon: Gauge,
+    /// Redemptions refused because the seen-set was full.
+    pub refused_full: Gauge,
+    /// Times the memory was replaced, by reason.
+    pub mem_changes: Family<Reason, Gauge>,
+    /// 1 while the store works.
+    pub store_up: Gauge,
+}
+
+/// Who issued, and for which site.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct IssuedBy {
+    /// The caller's name.
+    pub caller: String,
+    /// The site's name.
+    pub site: String,
+}
+
+/// At which site.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct At {
+    /// The site's name.
+    pub site: String,
+}
+
+/// With which code.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Code {
+    /// The public code.
+    pub code: &'static str,
+}
+
+/// On which listener.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Listener {
+    /// `public`, `api` or `admin`.
+    pub listener: &'static str,
+}
+
+/// For which reason.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reason {
+    /// One of the store's own list.
+    pub reason: &'static str,
+}
+
+impl Metrics {
+    /// All of it as text (`OpenMetrics` 1.0).
+    pub fn render(&self) -> String {
+        let mut all = Registry::with_prefix("oncegate");
+        all.register("links_issued", "Links issued", self.issued.clone());
+        all.register("links_redeemed", "Links used", self.redeemed.clone());
+        all.register("refused", "Requests refused, by code", self.refused.clone());
+        all.register(
+            "possible_interceptions",
+            "Used links that came again from another address",
+            self.interceptions.clone(),
+        );
+        all.register("proxied", "Requests passed on to upstreams", self.proxied.clone());
+        all.register("assertion_hits", "Assertions from the cache", self.assertion_hits.clone());
+        all.register("assertion_misses", "Assertions signed", self.assertion_misses.clone());
+        all.register("connections", "Open connections", self.connections.clone());
+        all.register("seen_entries", "Used tokens remembered", self.entries.clone());
+        all.register("seen_max_entries", "Most that may be remembered", self.max_entries.clone());
+        all.register("seen_horizon", "Nothing at or before is admitted", self.horizon.clone());
+        all.register("seen_refused_full", "Refused for want of room", self.refused_full.clone());
+        all.register("mem_changes", "Memories replaced, by reason", self.mem_changes.clone());
+        all.register("store_up", "1 while the store works", self.store_up.clone());
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = encode(&mut text, &all);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_rendered() {
+        let metrics = Metrics::default();
+        metrics.refused.get_or_create(&Code { code: "expired" }).inc();
+        let text = metrics.render();
+        assert!(text.contains("oncegate_refused_total{code=\"expired\"} 1"), "{text}");
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

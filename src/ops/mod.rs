@@ -1,0 +1,9 @@
+//! What running needs: the clock, randomness, an HTTP client, telemetry, metrics, audit, shutdown.
+
+pub mod audit;
+pub mod clock;
+pub mod entropy;
+pub mod http_client;
+pub mod metrics;
+pub mod shutdown;
+pub mod telemetry;

@@ -1,0 +1,430 @@
+//! The journal: the uses of tokens, and what was taken back, on local disk.
+//!
+//! A sequence of segments that a manifest lists. A segment is on disk and listed before a record
+//! in it is answered for, so what is missing shows. What cannot be written ends the journal: it
+//! takes no record after that, and a new memory takes its place.
+//!
+//! Lock order: `upkeep`, then `tail`. `tail` is held for one write; `upkeep` for changes of the
+//! manifest. Both see [`Journal::end`] before they write anything.
+
+use std::{
+    collections::VecDeque,
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use super::{
+    disk::{Disk, FileIdentity},
+    manifest::{self, Durability, Manifest},
+    record::Record,
+    segment::{self, Segment},
+    tail::Tail,
+};
+use crate::gate::{id::MemoryId, revoked::Revocation};
+
+/// Where journals are kept, and how.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The state directory; this process has its lock.
+    pub dir: PathBuf,
+    /// The gate's name.
+    pub gate: String,
+    /// The kernel's boot id, where it has one.
+    pub boot: Option<String>,
+    /// When a record counts as kept.
+    pub durability: Durability,
+    /// Bytes of a new segment.
+    pub segment_size: u64,
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+}
+
+/// One memory's journal.
+#[derive(Debug)]
+pub struct Journal {
+    place: Place,
+    mem: MemoryId,
+    lineage: Vec<MemoryId>,
+    upkeep: Mutex<Upkeep>,
+    tail: Mutex<Tail>,
+    /// Why it takes no more records.
+    ended: OnceLock<String>,
+}
+
+#[derive(Debug)]
+struct Upkeep {
+    next_number: u64,
+    horizons: Horizons,
+}
+
+/// How far a journal's memory has forgotten: of tokens, of revocations.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Horizons {
+    /// The latest expiry whose tokens were dropped.
+    pub spent: u64,
+    /// The latest `until` whose revocations were dropped.
+    pub revoked: u64,
+}
+
+/// Why a record is not kept; the journal has ended.
+pub type Ended = String;
+
+impl Journal {
+    /// Creates the journal of a new memory in place of whatever is there.
+    ///
+    /// `revocations` are written before it counts; `lineage` are the memories they are of, and
+    /// `revoked_horizon` tells which of theirs are forgotten already.
+    ///
+    /// # Errors
+    /// Whatever the disk says; the journal before, or nothing whole, is in place then.
+    pub fn create(
+        place: Place,
+        mem: MemoryId,
+        lineage: Vec<MemoryId>,
+        revocations: &[Revocation],
+        revoked_horizon: u64,
+    ) -> io::Result<Self> {
+        let (disk, dir) = (Arc::clone(&place.disk), place.dir.clone());
+        let first = segment_numbers(&dir)?.into_iter().max().unwrap_or(0) + 1;
+        let created = Self::create_from(first, place, mem, lineage, revocations, revoked_horizon);
+        if created.is_err() {
+            for number in segment_numbers(&dir)?.into_iter().filter(|number| *number >= first) {
+                let _ = disk.remove(&dir.join(segment::name(number)));
+            }
+        }
+        created
+    }
+
+    fn create_from(
+        first: u64,
+        place: Place,
+        mem: MemoryId,
+        lineage: Vec<MemoryId>,
+        revocations: &[Revocation],
+        revoked_horizon: u64,
+    ) -> io::Result<Self> {
+        let new_segment =
+            |number| Segment::create(&*place.disk, &place.dir, mem, number, place.segment_size);
+        let records: Vec<_> = revocations.iter().copied().map(Record::Revoked).collect();
+        let (mut full, mut number) = (Vec::new(), first);
+        let mut current = new_segment(number)?;
+        let mut next = 0;
+        for chunk in records.chunks(current.capacity().max(1) as usize) {
+            if next > 0 {
+                number += 1;
+                full.push(std::mem::replace(&mut current, new_segment(number)?));
+            }
+            current.write(&*place.disk, mem, 0, chunk)?;
+            current.sync(&*place.disk)?;
+            next = u32::try_from(chunk.len()).map_err(io::Error::other)?;
+        }
+        let spares = VecDeque::from([new_segment(number + 1)?]);
+        let tail = Tail { full, current, next, spares };
+        let horizons = Horizons { spent: 0, revoked: revoked_horizon };
+        let journal = Self::new(place, mem, lineage, tail, number + 2, horizons);
+        journal.place.disk.sync_dir(&journal.place.dir)?;
+        journal.write_manifest(&journal.lock_upkeep(), false)?;
+        journal.remove_unlisted();
+        Ok(journal)
+    }
+
+    /// Goes on with a journal that was read and found whole.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub(super) fn resume(
+        place: Place,
+        manifest: &Manifest,
+        tail: Tail,
+        horizons: Horizons,
+    ) -> io::Result<Self> {
+        let next = segment_numbers(&place.dir)?.into_iter().max().unwrap_or(0) + 1;
+        let lineage = manifest.lineage.clone();
+        let journal = Self::new(place, manifest.mem, lineage, tail, next, horizons);
+        // Not closed any more, and of this boot, before it takes a record.
+        journal.write_manifest(&journal.lock_upkeep(), false)?;
+        journal.remove_unlisted();
+        Ok(journal)
+    }
+
+    fn new(
+        place: Place,
+        mem: MemoryId,
+        lineage: Vec<MemoryId>,
+        tail: Tail,
+        next_number: u64,
+        horizons: Horizons,
+    ) -> Self {
+        Self {
+            place,
+            mem,
+            lineage,
+            upkeep: Mutex::new(Upkeep { next_number, horizons }),
+            tail: Mutex::new(tail),
+            ended: OnceLock::new(),
+        }
+    }
+
+    /// Keeps `records`, as durably as configured; all of them, or the journal ends.
+    ///
+    /// # Errors
+    /// Why the journal has ended. Any of the records may be kept or not.
+    pub fn write(&self, records: &[Record]) -> Result<(), Ended> {
+        let disk = &*self.place.disk;
+        let mut rest = records;
+        while !rest.is_empty() {
+            let mut tail = self.lock_tail();
+            self.check()?;
+            let room = tail.current.capacity().saturating_sub(tail.next);
+            if room == 0 {
+                let Some(spare) = tail.spares.pop_front() else {
+                    drop(tail);
+                    self.add_segment().map_err(|error| self.fail("add a segment", &error))?;
+                    continue;
+                };
+                let full = std::mem::replace(&mut tail.current, spare);
+                tail.full.push(full);
+                tail.next = 0;
+                continue;
+            }
+            let (now, later) = rest.split_at(rest.len().min(room as usize));
+            tail.current
+                .write(disk, self.mem, tail.next, now)
+                .map_err(|error| self.fail("write a record", &error))?;
+            if self.place.durability == Durability::Power {
+                tail.current.sync(disk).map_err(|error| self.fail("sync a record", &error))?;
+            }
+            tail.next += u32::try_from(now.len()).unwrap_or(room);
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that there is an empty segment to go on with.
+    ///
+    /// # Errors
+    /// Whatever the disk says. If it was the segment that could not be created, nothing changed.
+    pub fn add_segment(&self) -> io::Result<()> {
+        let mut upkeep = self.lock_upkeep();
+        self.check().map_err(io::Error::other)?;
+        if !self.lock_tail().spares.is_empty() {
+            return Ok(());
+        }
+        let Place { disk, dir, segment_size, .. } = &self.place;
+        let segment = Segment::create(&**disk, dir, self.mem, upkeep.next_number, *segment_size)?;
+        upkeep.next_number += 1;
+        self.lock_tail().spares.push_back(segment);
+        disk.sync_dir(dir)
+            .and_then(|()| self.write_manifest(&upkeep, false))
+            // Whether it is listed is unknown now: what is written to it may be lost.
+            .inspect_err(|error| drop(self.fail("list a segment", error)))
+    }
+
+    /// Puts on disk what `durability = process` has left to the kernel, so that a disk that fails
+    /// is noticed while this memory still knows everything.
+    ///
+    /// # Errors
+    /// Why the journal has ended.
+    pub fn sync(&self) -> Result<(), Ended> {
+        let _upkeep = self.lock_upkeep();
+        self.check()?;
+        self.sync_segments().map_err(|error| self.fail("sync", &error))
+    }
+
+    /// The full segments whose tokens have all expired by `now`.
+    pub fn expired(&self, now: u64) -> Vec<Arc<Segment>> {
+        let tail = self.lock_tail();
+        tail.full.iter().filter(|segment| segment.spent_until() <= now).cloned().collect()
+    }
+
+    /// The revocations recorded in a full segment.
+    ///
+    /// # Errors
+    /// Why the journal has ended: it cannot be read back.
+    pub fn revocations_in(&self, segment: &Segment) -> Result<Vec<Revocation>, Ended> {
+        let path = self.place.dir.join(segment::name(segment.number));
+        let bytes = self.place.disk.read(&path).map_err(|error| self.fail("read back", &error))?;
+        let records = segment
+            .decode(self.mem, &bytes)
+            .map_err(|fault| self.fail("read back", &io::Error::other(fault)))?;
+        let revoked = records.into_iter().filter_map(|record| match record {
+            Record::Revoked(revocation) => Some(revocation),
+            Record::Spent { .. } => None,
+        });
+        Ok(revoked.collect())
+    }
+
+    /// Drops `segments`, of which nothing is needed past `horizons`: the manifest first.
+    ///
+    /// # Errors
+    /// Why the journal has ended.
+    pub fn drop_segments(
+        &self,
+        segments: &[Arc<Segment>],
+        horizons: Horizons,
+    ) -> Result<(), Ended> {
+        let mut upkeep = self.lock_upkeep();
+        self.check()?;
+        // Their own, too: a clock stepped to and fro can have kept the sweep from a late entry.
+        let spent = segments.iter().map(|segment| segment.spent_until()).max().unwrap_or(0);
+        upkeep.horizons.spent = upkeep.horizons.spent.max(horizons.spent).max(spent);
+        upkeep.horizons.revoked = upkeep.horizons.revoked.max(horizons.revoked);
+        let gone = |kept: &Arc<Segment>| segments.iter().any(|s| s.number == kept.number);
+        self.lock_tail().full.retain(|segment| !gone(segment));
+        self.write_manifest(&upkeep, false)
+            .map_err(|error| self.fail("drop expired segments", &error))?;
+        for segment in segments {
+            // One that stays is not listed, and removed at the next start.
+            let _ = self.place.disk.remove(&self.place.dir.join(segment::name(segment.number)));
+        }
+        Ok(())
+    }
+
+    /// Takes no record from here on. When this returns nothing of this journal is written any
+    /// more, not even its manifest.
+    pub fn end(&self, why: &str) {
+        let _upkeep = self.lock_upkeep();
+        let _tail = self.lock_tail();
+        let _ = self.ended.set(why.to_owned());
+    }
+
+    /// Ends the journal, all of it on disk and marked so.
+    ///
+    /// # Errors
+    /// Whatever the disk says; the mark is not made then.
+    pub fn close(&self) -> io::Result<()> {
+        let upkeep = self.lock_upkeep();
+        {
+            let _tail = self.lock_tail();
+            self.check().map_err(io::Error::other)?;
+            let _ = self.ended.set("closed".to_owned());
+        }
+        self.sync_segments()?;
+        self.write_manifest(&upkeep, true)
+    }
+
+    /// Gives the space back that an ended journal still takes, as far as that can be done.
+    pub fn discard(&self) {
+        let _upkeep = self.lock_upkeep();
+        let Place { disk, dir, .. } = &self.place;
+        if self.ended.get().is_some() && disk.remove(&dir.join(manifest::NAME)).is_ok() {
+            let _ = disk.sync_dir(dir);
+            let tail = self.lock_tail();
+            for segment in tail.all() {
+                let _ = segment.release();
+                let _ = disk.remove(&dir.join(segment::name(segment.number)));
+            }
+        }
+    }
+
+    /// Why it takes no more records, if so.
+    pub fn ended(&self) -> Option<&str> {
+        self.ended.get().map(String::as_str)
+    }
+
+    /// How durable a record is.
+    pub fn durability(&self) -> Durability {
+        self.place.durability
+    }
+
+    /// How many segments there are, and their bytes.
+    pub fn size(&self) -> (usize, u64) {
+        let tail = self.lock_tail();
+        (tail.all().count(), tail.all().map(|segment| segment.size).sum())
+    }
+
+    fn check(&self) -> Result<(), Ended> {
+        self.ended.get().map_or(Ok(()), |why| Err(why.clone()))
+    }
+
+    fn fail(&self, doing: &str, error: &io::Error) -> Ended {
+        let why = format!("cannot {doing} in {}: {error}", self.place.dir.display());
+        self.ended.get_or_init(|| why).clone()
+    }
+
+    fn sync_segments(&self) -> io::Result<()> {
+        let segments: Vec<_> = self.lock_tail().all().cloned().collect();
+        let Place { disk, dir, .. } = &self.place;
+        segments.iter().try_for_each(|segment| segment.sync(&**disk)).inspect_err(|_| {
+            // What was answered for may be gone from the file: it must not be read back.
+            let _ = disk.remove(&dir.join(manifest::NAME));
+        })
+    }
+
+    fn write_manifest(&self, upkeep: &Upkeep, closed: bool) -> io::Result<()> {
+        let Place { dir, gate, boot, durability, disk, .. } = &self.place;
+        let segments = self.lock_tail().listed();
+        let mut manifest = Manifest {
+            gate: gate.clone(),
+            mem: self.mem,
+            lineage: self.lineage.clone(),
+            boot: boot.clone(),
+            durability: *durability,
+            closed,
+            horizon: upkeep.horizons.spent,
+            revoked_horizon: upkeep.horizons.revoked,
+            segments,
+            identity: FileIdentity { inode: 0, born: None },
+        };
+        manifest.write(&**disk, dir)
+    }
+
+    fn remove_unlisted(&self) {
+        let Place { dir, disk, .. } = &self.place;
+        let listed: Vec<_> = self.lock_tail().all().map(|segment| segment.number).collect();
+        for number in segment_numbers(dir).unwrap_or_default() {
+            if !listed.contains(&number) {
+                let _ = disk.remove(&dir.join(segment::name(number)));
+            }
+        }
+    }
+
+    fn lock_upkeep(&self) -> MutexGuard<'_, Upkeep> {
+        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The numbers of all segment files in `dir`.
+pub(super) fn segment_numbers(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        numbers.extend(entry?.file_name().to_str().and_then(segment::number));
+    }
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{gate::id::TokenId, store::disk::LocalDisk};
+
+    #[test]
+    fn an_ended_journal_writes_nothing_over_its_successor() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place {
+            dir: dir.path().to_owned(),
+            gate: "gate-a".to_owned(),
+            boot: None,
+            durability: Durability::Process,
+            segment_size: 64 + 32,
+            disk: Arc::new(LocalDisk),
+        };
+        let mem = |n| MemoryId::from_bytes([n; 16]);
+        let old = Journal::create(place.clone(), mem(1), Vec::new(), &[], 0).unwrap();
+        let record = Record::Spent { id: TokenId::from_bytes([1; 16]), expires: 60 };
+        old.write(&[record]).unwrap();
+        old.end("replaced");
+        let _new = Journal::create(place, mem(2), Vec::new(), &[], 0).unwrap();
+        // What was under way when it ended: records, a rotation, upkeep, a close.
+        assert_eq!(old.write(&[record, record]), Err("replaced".to_owned()));
+        assert!(old.add_segment().is_err() && old.sync().is_err() && old.close().is_err());
+        assert!(old.drop_segments(&old.expired(u64::MAX), Horizons::default()).is_err());
+        assert_eq!(Manifest::read(&LocalDisk, dir.path()).unwrap().mem, mem(2));
+        assert_eq!(segment_numbers(dir.path()).unwrap().len(), 2);
+    }
+}

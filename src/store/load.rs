@@ -1,0 +1,146 @@
+//! Reading a journal back: whole, or not at all.
+//!
+//! Whatever cannot be shown to be as it was left is not repaired: the answer is a new memory.
+
+use std::{collections::VecDeque, path::Path};
+
+use super::{
+    error::{NewMemory, StoreError, StoreNotice},
+    journal::{Horizons, Journal, Place, segment_numbers},
+    manifest::{self, Durability, Manifest, Unusable},
+    record::Record,
+    segment::{self, Segment},
+    tail::Tail,
+};
+use crate::gate::{id::MemoryId, revoked::Revoked, seen::SeenSet};
+
+/// What a state directory holds.
+#[derive(Debug)]
+pub enum Found {
+    /// A journal that is whole: go on with it.
+    Whole {
+        /// The memory's id.
+        mem: MemoryId,
+        /// The memories before it whose revocations it knows.
+        lineage: Vec<MemoryId>,
+        /// The journal, ready for the next record.
+        journal: Box<Journal>,
+    },
+    /// Nothing to go on with.
+    Lost(NewMemory),
+}
+
+/// Reads the journal at `place`, filling `seen` and `revoked` with what it holds.
+///
+/// Where nothing whole is found the two may hold anything, and must be thrown away.
+///
+/// # Errors
+/// The journal is another gate's or of a newer version, or the disk refuses.
+pub fn load(
+    place: &Place,
+    seen: &SeenSet,
+    revoked: &Revoked,
+    now: u64,
+) -> Result<Found, StoreError> {
+    let Place { disk, dir, .. } = place;
+    let io = |error| StoreError::io("read", dir, error);
+    let manifest = match Manifest::read(&**disk, dir) {
+        Ok(manifest) => manifest,
+        Err(Unusable::Newer(found)) => return Err(StoreError::Newer { dir: dir.clone(), found }),
+        Err(Unusable::Damaged(why)) => return Ok(Found::Lost(NewMemory::Damaged(why))),
+        Err(Unusable::Absent) if segment_numbers(dir).map_err(io)?.is_empty() => {
+            return Ok(Found::Lost(NewMemory::First));
+        }
+        Err(Unusable::Absent) => {
+            let why = format!("{} is missing", manifest::NAME);
+            return Ok(Found::Lost(NewMemory::Damaged(why)));
+        }
+    };
+    if manifest.gate != place.gate {
+        let (found, ours) = (manifest.gate, place.gate.clone());
+        return Err(StoreError::OtherGate { dir: dir.clone(), found, ours });
+    }
+    // What the kernel had not written yet is gone with it. Unknown boots are different ones.
+    let same_boot = manifest.boot.is_some() && manifest.boot == place.boot;
+    if manifest.durability == Durability::Process && !manifest.closed && !same_boot {
+        return Ok(Found::Lost(NewMemory::Restarted));
+    }
+    let tail = match read_segments(place, &manifest, seen, revoked, now) {
+        Ok(tail) => tail,
+        Err(fault) => return Ok(Found::Lost(NewMemory::Damaged(fault))),
+    };
+    seen.raise_horizon(manifest.horizon);
+    revoked.forget(manifest.revoked_horizon);
+    let horizons = Horizons { spent: manifest.horizon, revoked: manifest.revoked_horizon };
+    let journal = Journal::resume(place.clone(), &manifest, tail, horizons)
+        .map_err(|error| StoreError::io("go on with the journal in", dir, error))?;
+    let Manifest { mem, lineage, .. } = manifest;
+    Ok(Found::Whole { mem, lineage, journal: Box::new(journal) })
+}
+
+/// Reads every segment in the order of its records.
+fn read_segments(
+    place: &Place,
+    manifest: &Manifest,
+    seen: &SeenSet,
+    revoked: &Revoked,
+    now: u64,
+) -> Result<Tail, String> {
+    let mut full = Vec::new();
+    let mut spares = VecDeque::new();
+    let mut current = None;
+    let mut before = 0;
+    for listed in &manifest.segments {
+        if listed.number <= before {
+            return Err(format!("{} lists segments out of order", manifest::NAME));
+        }
+        before = listed.number;
+        let known = (listed.number, listed.size, listed.identity);
+        let (segment, records) = Segment::load(&*place.disk, &place.dir, manifest.mem, known)?;
+        let (count, name) = (records.len(), segment::name(listed.number));
+        if count < listed.records as usize || (manifest.closed && count != listed.records as usize)
+        {
+            return Err(format!("{name} has {count} records instead of {}", listed.records));
+        }
+        if count == segment.capacity() as usize && current.is_none() {
+            full.push(segment);
+        } else if current.is_none() {
+            current = Some((segment, u32::try_from(count).unwrap_or(u32::MAX)));
+        } else if count == 0 {
+            spares.push_back(segment);
+        } else {
+            return Err(format!("{name} has records after the last one"));
+        }
+        for record in records {
+            match record {
+                Record::Spent { id, expires } => seen.restore(id, expires, now),
+                Record::Revoked(revocation) => revoked.restore(revocation),
+            }
+        }
+    }
+    let (current, next) = match current {
+        Some(current) => current,
+        // Every segment is full: the last is the current one, without room.
+        None => full
+            .pop()
+            .map(|last| {
+                let records = last.capacity();
+                (last, records)
+            })
+            .ok_or_else(|| format!("{} lists no segment", manifest::NAME))?,
+    };
+    Ok(Tail { full, current, next, spares })
+}
+
+/// The files in `dir` that are none of ours. What a file system puts there itself is not told.
+pub fn foreign(dir: &Path) -> Vec<StoreNotice> {
+    let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    names
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| {
+            ![manifest::NAME, manifest::NEXT, "lost+found"].contains(&name.as_str())
+                && segment::number(name).is_none()
+        })
+        .map(StoreNotice::Foreign)
+        .collect()
+}

@@ -1,0 +1,191 @@
+//! The manifest: what must be there for a journal to be whole.
+//!
+//! Three parts: the line `oncegate-journal VERSION`, JSON, and the line `xxh3 CHECKSUM` over
+//! everything before it. The first and the last are the same in every version, so that a newer
+//! one is told from a damaged one. It is only ever replaced as a whole, and it names its own
+//! inode: put back in place from a backup it is noticed, like a copied segment.
+
+use std::{io, path::Path};
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::disk::{Disk, FileIdentity};
+use crate::gate::id::MemoryId;
+
+/// The manifest's file name.
+pub const NAME: &str = "manifest";
+/// The name under which the next one is written.
+pub const NEXT: &str = "manifest.new";
+
+/// The version of the format.
+pub const VERSION: u32 = 1;
+
+const TITLE: &str = "oncegate-journal ";
+const SEAL: &str = "xxh3 ";
+
+/// When an answer may leave: once its record outlives a crash of this process, or a loss of power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Written: the kernel has it.
+    Process,
+    /// Synced: the disk has it.
+    Power,
+}
+
+/// What a journal consists of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The gate whose journal it is.
+    pub gate: String,
+    /// The memory it holds.
+    pub mem: MemoryId,
+    /// The memories before it whose revocations it holds too, oldest first.
+    pub lineage: Vec<MemoryId>,
+    /// The kernel's boot id at the time of writing, where it has one.
+    pub boot: Option<String>,
+    /// How durable the records after this manifest are.
+    pub durability: Durability,
+    /// Closed, and all of it synced: nothing follows.
+    pub closed: bool,
+    /// The latest expiry whose tokens may be gone from it.
+    pub horizon: u64,
+    /// The latest `until` whose revocations may be gone from it.
+    pub revoked_horizon: u64,
+    /// Its segments, in the order of their records.
+    pub segments: Vec<Listed>,
+    /// Of the file that holds this.
+    pub identity: FileIdentity,
+}
+
+/// A segment as the manifest knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listed {
+    /// Its number.
+    pub number: u64,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What tells it from a copy.
+    pub identity: FileIdentity,
+    /// It holds at least so many records; exactly so many in a closed journal.
+    pub records: u32,
+}
+
+/// Why there is no manifest to go by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unusable {
+    /// There is none.
+    Absent,
+    /// It is not as it was written, or not where.
+    Damaged(String),
+    /// It is whole, and of a version this program does not know.
+    Newer(String),
+}
+
+impl Manifest {
+    /// Puts this manifest in place of the one before, on disk before this returns.
+    ///
+    /// # Errors
+    /// Whatever the disk says; either of the two may be in place then.
+    pub fn write(&mut self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        let next = dir.join(NEXT);
+        match disk.remove(&next) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = disk.create(&next)?;
+        self.identity = FileIdentity::of(&file.metadata()?);
+        disk.write_at(&file, self.encode()?.as_bytes(), 0)?;
+        disk.sync(&file)?;
+        disk.rename(&next, &dir.join(NAME))?;
+        disk.sync_dir(dir)
+    }
+
+    /// Reads the manifest of `dir`.
+    ///
+    /// # Errors
+    /// Why it is not one to go by.
+    pub fn read(disk: &dyn Disk, dir: &Path) -> Result<Self, Unusable> {
+        let path = dir.join(NAME);
+        let bytes = match disk.read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::Absent),
+            Err(error) => return Err(Unusable::Damaged(format!("{NAME}: {error}"))),
+            Ok(bytes) => bytes,
+        };
+        let manifest = Self::decode(&bytes)?;
+        let here = std::fs::metadata(&path).map(|metadata| FileIdentity::of(&metadata)).ok();
+        if here != Some(manifest.identity) {
+            return Err(Unusable::Damaged(format!("{NAME} is a copy")));
+        }
+        Ok(manifest)
+    }
+
+    fn encode(&self) -> io::Result<String> {
+        let body = serde_json::to_string_pretty(self).map_err(io::Error::other)?;
+        let text = format!("{TITLE}{VERSION}\n{body}\n");
+        let sum = xxh3_128(text.as_bytes());
+        Ok(format!("{text}{SEAL}{sum:032x}\n"))
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Unusable> {
+        let damaged = |why: &str| Unusable::Damaged(format!("{NAME} {why}"));
+        let text = std::str::from_utf8(bytes).map_err(|_| damaged("is not text"))?;
+        let sealed =
+            bytes.len().checked_sub(SEAL.len() + 33).and_then(|at| text.split_at_checked(at));
+        let (text, seal) = sealed.ok_or_else(|| damaged("is cut short"))?;
+        if seal != format!("{SEAL}{:032x}\n", xxh3_128(text.as_bytes())) {
+            return Err(damaged("does not match its checksum"));
+        }
+        let (title, body) = text.split_once('\n').ok_or_else(|| damaged("has no content"))?;
+        if title != format!("{TITLE}{VERSION}") {
+            return Err(Unusable::Newer(title.chars().take(80).collect()));
+        }
+        serde_json::from_str(body).map_err(|error| damaged(&format!("cannot be read: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let identity = FileIdentity { inode: 5, born: Some(6) };
+        Manifest {
+            gate: "gate-a".to_owned(),
+            mem: MemoryId::from_bytes([1; 16]),
+            lineage: vec![MemoryId::from_bytes([2; 16])],
+            boot: Some("boot".to_owned()),
+            durability: Durability::Process,
+            closed: false,
+            horizon: 7,
+            revoked_horizon: 8,
+            segments: vec![Listed { number: 1, size: 4096, identity, records: 3 }],
+            identity,
+        }
+    }
+
+    #[test]
+    fn it_comes_back_as_it_was_and_no_flipped_byte_passes() {
+        let bytes = manifest().encode().unwrap().into_bytes();
+        assert_eq!(Manifest::decode(&bytes), Ok(manifest()));
+        for at in 0..bytes.len() {
+            for flip in [1, 0x20, 0x80] {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= flip;
+                assert!(matches!(Manifest::decode(&flipped), Err(Unusable::Damaged(_))), "{at}");
+            }
+            assert!(matches!(Manifest::decode(&bytes[..at]), Err(Unusable::Damaged(_))), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_not_taken_for_a_damaged_one() {
+        let text = format!("{TITLE}2\nsomething else\n");
+        let sealed = format!("{text}{SEAL}{:032x}\n", xxh3_128(text.as_bytes()));
+        let newer = Unusable::Newer(format!("{TITLE}2"));
+        assert_eq!(Manifest::decode(sealed.as_bytes()), Err(newer));
+    }
+}

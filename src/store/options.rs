@@ -1,0 +1,109 @@
+//! What a store is opened with, and what it tells of itself.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use super::{
+    disk::{Disk, LocalDisk},
+    error::NewMemory,
+    manifest::Durability,
+    segment,
+};
+use crate::gate::{id::MemoryId, revoked::MAX_REVOCATIONS};
+
+/// Bytes of a segment: room for 32,766 records.
+pub const SEGMENT_SIZE: u64 = 1 << 20;
+
+/// What a store is opened with.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The gate's name; a state directory remembers it and refuses another.
+    pub gate: String,
+    /// The journal; without one every start is a new memory.
+    pub journal: Option<JournalOptions>,
+    /// Uses remembered at most.
+    pub max_entries: usize,
+    /// Revocations remembered at most.
+    pub max_revocations: usize,
+}
+
+/// Where and how a journal is kept.
+#[derive(Debug, Clone)]
+pub struct JournalOptions {
+    /// The state directory, on a local file system; created if need be.
+    pub dir: PathBuf,
+    /// When a record counts as kept.
+    pub durability: Durability,
+    /// How long to wait for a predecessor to give the directory back.
+    pub lock_wait: Duration,
+    /// Bytes of a new segment, at least those of one record.
+    pub segment_size: u64,
+    /// Names this boot of the machine; `None` where nothing does: then every start counts as one
+    /// after a restart.
+    pub boot: Option<String>,
+    /// The disk. Tests put a villain here.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl StoreOptions {
+    /// A store that forgets with the process.
+    pub fn memory(gate: &str, max_entries: usize) -> Self {
+        Self { gate: gate.to_owned(), journal: None, max_entries, max_revocations: MAX_REVOCATIONS }
+    }
+
+    /// A store with a journal in `dir`.
+    pub fn journal(
+        gate: &str,
+        max_entries: usize,
+        dir: PathBuf,
+        durability: Durability,
+        lock_wait: Duration,
+    ) -> Self {
+        let (segment_size, disk) = (SEGMENT_SIZE, Arc::new(LocalDisk));
+        let journal =
+            JournalOptions { dir, durability, lock_wait, segment_size, boot: boot_id(), disk };
+        Self { journal: Some(journal), ..Self::memory(gate, max_entries) }
+    }
+}
+
+impl JournalOptions {
+    /// The size of a segment that has room for at least one record.
+    pub(super) fn sound_segment_size(&self) -> u64 {
+        let least = (segment::HEADER + super::record::RECORD) as u64;
+        self.segment_size.clamp(least, 1 << 30)
+    }
+}
+
+/// What the kernel calls this boot (Linux: `random(4)`).
+pub fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// A store's state, for metrics and the status page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreStatus {
+    /// Whether tokens can be spent.
+    pub healthy: bool,
+    /// Why not, if so.
+    pub why: Option<String>,
+    /// The memory in force.
+    pub mem: MemoryId,
+    /// Uses remembered.
+    pub entries: usize,
+    /// Uses that may be remembered.
+    pub max_entries: usize,
+    /// Revocations remembered.
+    pub revocations: usize,
+    /// The latest expiry whose entries were dropped, seconds since the Unix epoch.
+    pub horizon: u64,
+    /// Spends refused for want of room since the start.
+    pub refused_full: u64,
+    /// New memories since the start, by [`NewMemory::LABELS`].
+    pub new_memories: [(&'static str, u64); NewMemory::LABELS.len()],
+    /// Segments of the journal.
+    pub segments: usize,
+    /// Their bytes.
+    pub journal_bytes: u64,
+    /// How durable a record is before the answer; without a journal none.
+    pub durability: Option<Durability>,
+}

@@ -1,0 +1,282 @@
+//! A segment: a file of the journal with room for a fixed number of records.
+//!
+//! It is written full of zeros and synced before its first record, so that recording never
+//! changes a size nor needs a new block, and what is missing shows. Real zeros instead of
+//! `fallocate`: every file system can, and the sync of a group needs no change of metadata.
+
+use std::{
+    fs::File,
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use super::{
+    disk::{Disk, FileIdentity},
+    record::{Place, RECORD, Record},
+};
+use crate::gate::{id::MemoryId, seen::bucket_end};
+
+/// Bytes of the header: magic, version, size, number, memory, and zeros.
+pub const HEADER: usize = 64;
+
+/// The version of the format of segment and record.
+pub const VERSION: u32 = 1;
+
+const MAGIC: &[u8; 8] = b"ONCEGATE";
+
+/// One segment file, and what upkeep must know about the records in it.
+#[derive(Debug)]
+pub struct Segment {
+    /// Its number: never used twice in one directory while any file of it exists.
+    pub number: u64,
+    /// Its size in bytes, header included.
+    pub size: u64,
+    /// What tells it from a copy.
+    pub identity: FileIdentity,
+    file: File,
+    /// Holds what was not synced yet.
+    dirty: AtomicBool,
+    /// When the bucket of the last token in it ends.
+    spent_until: AtomicU64,
+    /// The latest `until` of a revocation in it.
+    revoked_until: AtomicU64,
+    revocations: AtomicU32,
+}
+
+/// Why a segment is not whole.
+pub type Fault = String;
+
+impl Segment {
+    /// Creates a segment with nothing in it, on disk before this returns; its directory is not.
+    ///
+    /// # Errors
+    /// Whatever the disk says; nothing of the file is left then, if that can be done.
+    pub fn create(
+        disk: &dyn Disk,
+        dir: &Path,
+        mem: MemoryId,
+        number: u64,
+        size: u64,
+    ) -> io::Result<Arc<Self>> {
+        let path = dir.join(name(number));
+        let file = disk.create(&path)?;
+        let made = (|| {
+            let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+            let header = header(mem, number, size);
+            bytes.iter_mut().zip(header).for_each(|(to, from)| *to = from);
+            disk.write_at(&file, &bytes, 0)?;
+            disk.sync(&file)?;
+            file.metadata()
+        })();
+        match made {
+            Ok(metadata) => {
+                Ok(Arc::new(Self::new(number, size, FileIdentity::of(&metadata), file)))
+            }
+            Err(error) => {
+                let _ = disk.remove(&path);
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens a segment and reads every record in it, or says why it is not whole.
+    ///
+    /// `size` and `identity` are what the manifest says of it.
+    ///
+    /// # Errors
+    /// What is wrong, for the operator.
+    pub fn load(
+        disk: &dyn Disk,
+        dir: &Path,
+        mem: MemoryId,
+        (number, size, identity): (u64, u64, FileIdentity),
+    ) -> Result<(Arc<Self>, Vec<Record>), Fault> {
+        let name = name(number);
+        let path = dir.join(&name);
+        let at = |error: io::Error| format!("{name}: {error}");
+        let file = disk.open(&path).map_err(at)?;
+        let metadata = file.metadata().map_err(at)?;
+        if metadata.len() != size {
+            return Err(format!("{name} has {} bytes instead of {size}", metadata.len()));
+        }
+        if FileIdentity::of(&metadata) != identity {
+            return Err(format!("{name} is a copy"));
+        }
+        // What the kernel could not write behind our predecessor's back, it reports now.
+        disk.sync_data(&file).map_err(at)?;
+        let bytes = disk.read(&path).map_err(at)?;
+        let segment = Self::new(number, size, identity, file);
+        let records = segment.decode(mem, &bytes)?;
+        for record in &records {
+            segment.note(record);
+        }
+        Ok((Arc::new(segment), records))
+    }
+
+    fn new(number: u64, size: u64, identity: FileIdentity, file: File) -> Self {
+        Self {
+            number,
+            size,
+            identity,
+            file,
+            dirty: AtomicBool::new(false),
+            spent_until: AtomicU64::new(0),
+            revoked_until: AtomicU64::new(0),
+            revocations: AtomicU32::new(0),
+        }
+    }
+
+    /// The records in `bytes`, the whole of this segment's file.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn decode(&self, mem: MemoryId, bytes: &[u8]) -> Result<Vec<Record>, Fault> {
+        let Self { number, size, .. } = *self;
+        let name = name(number);
+        if bytes.len() as u64 != size {
+            return Err(format!("{name} has {} bytes instead of {size}", bytes.len()));
+        }
+        let (head, body) =
+            bytes.split_first_chunk::<HEADER>().ok_or_else(|| format!("{name} has no header"))?;
+        if *head != header(mem, number, size) {
+            return Err(format!("{name} has a damaged header"));
+        }
+        let (slots, rest) = body.as_chunks::<RECORD>();
+        if rest.iter().any(|byte| *byte != 0) {
+            return Err(format!("{name} does not end in zeros"));
+        }
+        let mut records = Vec::new();
+        let mut ended = false;
+        for (slot, index) in slots.iter().zip(0..) {
+            if *slot == [0; RECORD] {
+                ended = true;
+                continue;
+            }
+            if ended {
+                return Err(format!("{name} has something after its last record"));
+            }
+            let record = Record::decode(slot, Place { mem, segment: number, index })
+                .ok_or_else(|| format!("{name} has a damaged record at {index}"))?;
+            records.push(record);
+        }
+        Ok(records)
+    }
+
+    /// Records that fit.
+    pub fn capacity(&self) -> u32 {
+        capacity(self.size)
+    }
+
+    /// Writes `records` from place `index` on, which must have room for them.
+    ///
+    /// # Errors
+    /// Whatever the disk says; any part may have been written then.
+    pub fn write(
+        &self,
+        disk: &dyn Disk,
+        mem: MemoryId,
+        index: u32,
+        records: &[Record],
+    ) -> io::Result<()> {
+        let offset = HEADER as u64 + u64::from(index) * RECORD as u64;
+        let place = |index| Place { mem, segment: self.number, index };
+        for record in records {
+            self.note(record);
+        }
+        let written = if let [record] = records {
+            disk.write_at(&self.file, &record.encode(place(index)), offset)
+        } else {
+            let encoded = records.iter().zip(index..).map(|(r, index)| r.encode(place(index)));
+            disk.write_at(&self.file, encoded.collect::<Vec<_>>().as_flattened(), offset)
+        };
+        // After the write: a sync that runs meanwhile may have missed it.
+        self.dirty.store(true, Ordering::SeqCst);
+        written
+    }
+
+    /// Puts on disk what is not there yet.
+    ///
+    /// # Errors
+    /// Whatever the disk says; records may be lost then.
+    pub fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
+        if self.dirty.swap(false, Ordering::SeqCst) {
+            disk.sync_data(&self.file)?;
+        }
+        Ok(())
+    }
+
+    /// Gives its space back, even while its file is open.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn release(&self) -> io::Result<()> {
+        self.file.set_len(0)
+    }
+
+    /// When no token in it needs to be remembered any more.
+    pub fn spent_until(&self) -> u64 {
+        self.spent_until.load(Ordering::SeqCst)
+    }
+
+    /// The latest `until` of a revocation in it, and how many it holds, those over included.
+    pub fn revocations(&self) -> (u64, u32) {
+        (self.revoked_until.load(Ordering::SeqCst), self.revocations.load(Ordering::SeqCst))
+    }
+
+    fn note(&self, record: &Record) {
+        match record {
+            Record::Spent { expires, .. } => {
+                self.spent_until.fetch_max(bucket_end(*expires), Ordering::SeqCst);
+            }
+            Record::Revoked(revocation) => {
+                self.revoked_until.fetch_max(revocation.until, Ordering::SeqCst);
+                self.revocations.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+/// The file name of segment `number`.
+pub fn name(number: u64) -> String {
+    format!("segment-{number:010}")
+}
+
+/// The number of the segment with that file name.
+pub fn number(file_name: &str) -> Option<u64> {
+    let number = file_name.strip_prefix("segment-")?.parse().ok()?;
+    (name(number) == file_name).then_some(number)
+}
+
+/// Records that fit into a segment of `size` bytes.
+pub fn capacity(size: u64) -> u32 {
+    u32::try_from(size.saturating_sub(HEADER as u64) / RECORD as u64).unwrap_or(u32::MAX)
+}
+
+fn header(mem: MemoryId, number: u64, size: u64) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    let (version, size, number) = (VERSION.to_le_bytes(), size.to_le_bytes(), number.to_le_bytes());
+    let content = MAGIC.iter().chain(&version).chain(&size).chain(&number).chain(mem.as_bytes());
+    header.iter_mut().zip(content).for_each(|(to, from)| *to = *from);
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_one_spelling() {
+        assert_eq!(number(&name(7)), Some(7));
+        assert_eq!(number(&name(12_345_678_901)), Some(12_345_678_901));
+        for other in
+            ["segment-7", "segment-+000000007", "segment-", "segment", "segment-00000000x7"]
+        {
+            assert_eq!(number(other), None, "{other}");
+        }
+        assert_eq!((capacity(1 << 20), capacity(0), capacity(96)), (32_766, 0, 1));
+    }
+}

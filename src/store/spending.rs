@@ -1,0 +1,378 @@
+//! The store: one memory at a time, and its replacement.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+
+use super::{
+    error::{NewMemory, StoreError, StoreNotice},
+    journal::Place,
+    load::{self, Found},
+    lock::DirectoryLock,
+    memory::{Memory, Refused},
+    options::{StoreOptions, StoreStatus},
+    record::LATEST,
+};
+use crate::gate::{
+    denial::Denial,
+    id::{MemoryId, SessionId, TokenId},
+    revoked::{Revocation, Revoked},
+    seen::{NotSpent, SeenSet, Spent},
+};
+
+/// Seconds between syncs where `durability = process` leaves writing to the kernel.
+const SYNC_EVERY: u64 = 10;
+
+/// Notices kept until somebody takes them.
+const MAX_NOTICES: usize = 64;
+
+/// Which tokens were used, and what was taken back. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    current: ArcSwap<Memory>,
+    options: StoreOptions,
+    place: Option<Place>,
+    random: fn() -> [u8; 16],
+    upkeep: Mutex<Upkeep>,
+    notices: Mutex<VecDeque<StoreNotice>>,
+    refused_full: AtomicU64,
+    new_memories: [AtomicU64; NewMemory::LABELS.len()],
+    // Last, so that it is given back when nothing can be written any more.
+    lock: Mutex<Option<DirectoryLock>>,
+}
+
+#[derive(Debug, Default)]
+struct Upkeep {
+    /// The second of the last attempt to make a new memory that failed.
+    last_attempt: Option<u64>,
+    last_sync: u64,
+    closed: bool,
+}
+
+impl Store {
+    /// Opens the store: takes the lock, reads the journal, or begins a new memory.
+    ///
+    /// Blocks: for up to `lock_wait` for a predecessor, and while the journal is read. `now` is
+    /// seconds since the Unix epoch; `random` gives 128 random bits.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the directory is held, another gate's, of a newer version or unusable. A
+    /// journal that is not whole is no error: see [`Store::take_notices`].
+    pub fn open(
+        options: StoreOptions,
+        now: u64,
+        random: fn() -> [u8; 16],
+    ) -> Result<Self, StoreError> {
+        let mut notices = VecDeque::new();
+        let lock = match &options.journal {
+            Some(journal) => Some(DirectoryLock::acquire(&journal.dir, journal.lock_wait)?),
+            None => None,
+        };
+        let place = options.journal.as_ref().map(|journal| Place {
+            dir: journal.dir.clone(),
+            gate: options.gate.clone(),
+            boot: journal.boot.clone(),
+            durability: journal.durability,
+            segment_size: journal.sound_segment_size(),
+            disk: Arc::clone(&journal.disk),
+        });
+        let seen = SeenSet::new(options.max_entries);
+        let revoked = Revoked::new(options.max_revocations);
+        let found = match &place {
+            Some(place) => {
+                notices.extend(load::foreign(&place.dir));
+                load::load(place, &seen, &revoked, now)?
+            }
+            None => Found::Lost(NewMemory::First),
+        };
+        let new_memories = NewMemory::LABELS.map(|_| AtomicU64::new(0));
+        let memory = match found {
+            Found::Whole { mem, lineage, journal } => {
+                let (entries, revocations) = (seen.entries(), revoked.entries());
+                notices.push_back(StoreNotice::Resumed { entries, revocations });
+                Memory::new(mem, lineage, seen, Arc::new(revoked), Some(*journal))
+            }
+            Found::Lost(why) => {
+                count(&new_memories, &why);
+                notices.push_back(StoreNotice::Replaced(why));
+                let (mem, max) = (MemoryId::from_bytes(random()), options.max_entries);
+                let revoked = Arc::new(Revoked::new(options.max_revocations));
+                Memory::create(place.clone(), mem, Vec::new(), max, revoked)
+            }
+        };
+        let memory = memory.map_err(|error| match &place {
+            Some(place) => StoreError::io("begin a journal in", &place.dir, error),
+            None => StoreError::io("begin", std::path::Path::new("a memory"), error),
+        })?;
+        let store = Self(Arc::new(Shared {
+            current: ArcSwap::from_pointee(memory),
+            options,
+            place,
+            random,
+            upkeep: Mutex::new(Upkeep { last_sync: now, ..Upkeep::default() }),
+            notices: Mutex::new(notices),
+            refused_full: AtomicU64::new(0),
+            new_memories,
+            lock: Mutex::new(lock),
+        }));
+        let memory = store.0.current.load_full();
+        if memory.clock_went_back(now) {
+            store.replace(&memory, &NewMemory::ClockWentBack, now);
+        }
+        Ok(store)
+    }
+
+    /// The memory to issue with. Replaces it first when the clock went back.
+    ///
+    /// # Errors
+    /// [`Denial::StoreUnavailable`] while there is none: a link issued now could not be used.
+    pub fn mem(&self, now: u64) -> Result<MemoryId, Denial> {
+        let memory = self.0.current.load();
+        let broken = match memory.check() {
+            Err(why) => NewMemory::Failed(why),
+            Ok(()) if memory.clock_went_back(now) => NewMemory::ClockWentBack,
+            Ok(()) => return Ok(memory.mem),
+        };
+        self.replace(&memory, &broken, now);
+        let memory = self.0.current.load();
+        memory.check().map_err(|why| Denial::StoreUnavailable { unspent: true, why })?;
+        Ok(memory.mem)
+    }
+
+    /// Records that the token `id` was used; once, and as durably as configured on return.
+    ///
+    /// `mem` and `expires` are the token's; `now` is asked under the lock that decides.
+    ///
+    /// # Errors
+    /// [`Denial::Fenced`], [`Denial::Expired`], [`Denial::AlreadyUsed`], [`Denial::StoreFull`],
+    /// [`Denial::StoreUnavailable`]; [`Denial::Malformed`] for an expiry past the year 36,000.
+    pub async fn spend(
+        &self,
+        id: TokenId,
+        mem: MemoryId,
+        expires: u64,
+        now: impl Fn() -> u64 + Send + Sync,
+    ) -> Result<Spent, Denial> {
+        if expires > LATEST {
+            return Err(Denial::Malformed("exp is too late to be recorded"));
+        }
+        // One memory throughout: checked, recorded and answered for by the same.
+        let memory = self.0.current.load_full();
+        if memory.mem != mem {
+            return Err(Denial::Fenced(mem.to_string()));
+        }
+        match memory.spend(id, expires, &now).await {
+            Ok(spent) => Ok(spent),
+            Err(Refused::Seen(NotSpent::Denied(denial))) => {
+                if denial == Denial::StoreFull {
+                    self.0.refused_full.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(denial)
+            }
+            Err(Refused::Seen(NotSpent::ClockWentBack)) => {
+                self.replace(&memory, &NewMemory::ClockWentBack, now());
+                Err(Denial::Fenced(mem.to_string()))
+            }
+            Err(Refused::Ended(why)) => Err(Denial::StoreUnavailable { unspent: true, why }),
+            Err(Refused::Unrecorded(why)) => Err(Denial::StoreUnavailable { unspent: false, why }),
+        }
+    }
+
+    /// Whether [`Store::spend`] would refuse the token now; records nothing, promises nothing.
+    ///
+    /// # Errors
+    /// [`Denial::Fenced`], [`Denial::StoreUnavailable`], [`Denial::Expired`],
+    /// [`Denial::AlreadyUsed`].
+    pub fn look(&self, id: TokenId, mem: MemoryId, expires: u64, now: u64) -> Result<(), Denial> {
+        let memory = self.0.current.load();
+        if memory.mem != mem {
+            return Err(Denial::Fenced(mem.to_string()));
+        }
+        memory.check().map_err(|why| Denial::StoreUnavailable { unspent: true, why })?;
+        memory.seen.look(id, expires, now)
+    }
+
+    /// Takes something back: at once here, and as durably as a spend on return.
+    ///
+    /// # Errors
+    /// [`Denial::StoreFull`]; [`Denial::StoreUnavailable`]: it holds while this process lives,
+    /// and must be asked for again.
+    pub async fn revoke(&self, revocation: Revocation, now: u64) -> Result<(), Denial> {
+        self.mem(now)?;
+        let memory = self.0.current.load_full();
+        memory.revoke(revocation).await
+    }
+
+    /// Whether `caller` has taken back the link `id`.
+    pub fn link_revoked_by(&self, id: TokenId, caller: &str) -> bool {
+        self.0.current.load().revoked.link(id, caller)
+    }
+
+    /// Whether what was issued to `user` on `site` at `issued_at` was taken back.
+    pub fn user_revoked(&self, site: &str, user: &str, issued_at: u64) -> bool {
+        self.0.current.load().revoked.user(site, user, issued_at)
+    }
+
+    /// Whether the session was ended.
+    pub fn session_ended(&self, id: SessionId) -> bool {
+        self.0.current.load().revoked.session(id)
+    }
+
+    /// Whether revocations of what expires at `expires` may have been dropped already. By a right
+    /// clock that has expired; after one that was wrong, refusing it here is what keeps a session
+    /// that was ended from coming back.
+    pub fn forgotten(&self, expires: u64) -> bool {
+        expires <= self.0.current.load().revoked.horizon()
+    }
+
+    /// Whether every revocation of a session begun under `mem` is known here.
+    pub fn knows_sessions_of(&self, mem: MemoryId) -> bool {
+        let memory = self.0.current.load();
+        memory.mem == mem || memory.lineage.contains(&mem)
+    }
+
+    /// How the store is doing.
+    pub fn status(&self) -> StoreStatus {
+        let memory = self.0.current.load();
+        let why = memory.check().err();
+        let (segments, journal_bytes) = memory.journal_size();
+        let mut new_memories = NewMemory::LABELS.map(|label| (label, 0));
+        for ((_, number), counted) in new_memories.iter_mut().zip(&self.0.new_memories) {
+            *number = counted.load(Ordering::Relaxed);
+        }
+        StoreStatus {
+            healthy: why.is_none(),
+            why,
+            mem: memory.mem,
+            entries: memory.seen.entries(),
+            max_entries: memory.seen.max_entries(),
+            revocations: memory.revoked.entries(),
+            horizon: memory.seen.horizon(),
+            refused_full: self.0.refused_full.load(Ordering::Relaxed),
+            new_memories,
+            segments,
+            journal_bytes,
+            durability: self.0.place.as_ref().map(|place| place.durability),
+        }
+    }
+
+    /// What happened since this was last asked, for the log; the oldest go first past 64.
+    pub fn take_notices(&self) -> Vec<StoreNotice> {
+        lock(&self.0.notices).drain(..).collect()
+    }
+
+    /// Once a second: heals a memory that failed, notices a clock gone back, drops what expired.
+    ///
+    /// Blocks while it uses the disk: keep it off the threads that answer requests.
+    pub fn tick(&self, now: u64) {
+        // Held throughout: what is dropped from the revocations, which memories share, raises the
+        // horizon of this memory, so no other may take its place meanwhile.
+        let mut upkeep = lock(&self.0.upkeep);
+        let memory = self.0.current.load_full();
+        if let Err(why) = memory.check() {
+            self.replace_holding(&mut upkeep, &memory, &NewMemory::Failed(why), now);
+            return;
+        }
+        if memory.clock_went_back(now) {
+            self.replace_holding(&mut upkeep, &memory, &NewMemory::ClockWentBack, now);
+            return;
+        }
+        let mut done = memory.drop_expired(now);
+        if done.is_ok() && now.abs_diff(upkeep.last_sync) >= SYNC_EVERY {
+            upkeep.last_sync = now;
+            done = memory.sync();
+        }
+        match (memory.check(), done) {
+            (Err(why), _) => self.notice(StoreNotice::Ended(why)),
+            (Ok(()), Err(why)) => self.notice(StoreNotice::Upkeep(why)),
+            (Ok(()), Ok(())) => {}
+        }
+    }
+
+    /// Stops spending, answers what is under way, syncs, marks the journal as closed, and gives
+    /// the directory back. Clones of this store refuse from then on.
+    pub async fn close(self) {
+        lock(&self.0.upkeep).closed = true;
+        let memory = self.0.current.load_full();
+        if let Err(error) = memory.close().await {
+            self.notice(StoreNotice::Ended(error.to_string()));
+        }
+        lock(&self.0.lock).take();
+    }
+
+    /// Puts a new memory in place of `old`, unless somebody is doing or has done that.
+    ///
+    /// If none can be made, `old` has ended all the same, and this is tried again at the next
+    /// second.
+    fn replace(&self, old: &Arc<Memory>, why: &NewMemory, now: u64) {
+        // Not waited for: who holds it either replaces the memory or has the next tick do so.
+        if let Ok(mut upkeep) = self.0.upkeep.try_lock() {
+            self.replace_holding(&mut upkeep, old, why, now);
+        }
+    }
+
+    fn replace_holding(&self, upkeep: &mut Upkeep, old: &Arc<Memory>, why: &NewMemory, now: u64) {
+        let replaced = !Arc::ptr_eq(old, &self.0.current.load());
+        if replaced || upkeep.closed || upkeep.last_attempt == Some(now) {
+            return;
+        }
+        // First the end: what is recorded or taken back after it is not answered for, so that
+        // nothing answered for is missing from what is copied now.
+        old.end(&why.to_string());
+        let (lineage, revoked) = if old.revoked.misled_by(now) {
+            // Something forgotten may be valid again: no session from before is taken.
+            (Vec::new(), Arc::new(Revoked::new(self.0.options.max_revocations)))
+        } else {
+            let lineage = old.lineage.iter().copied().chain([old.mem]).collect();
+            (lineage, Arc::clone(&old.revoked))
+        };
+        let mem = MemoryId::from_bytes((self.0.random)());
+        let (place, max_entries) = (self.0.place.clone(), self.0.options.max_entries);
+        match Memory::create(place, mem, lineage, max_entries, revoked) {
+            Ok(memory) => {
+                self.0.current.store(Arc::new(memory));
+                upkeep.last_attempt = None;
+                upkeep.last_sync = now;
+                count(&self.0.new_memories, why);
+                self.notice(StoreNotice::Replaced(why.clone()));
+            }
+            Err(error) => {
+                // Perhaps for want of space, which the old one still takes.
+                old.discard();
+                upkeep.last_attempt = Some(now);
+                self.notice(StoreNotice::Ended(format!("no new memory can be made: {error}")));
+            }
+        }
+    }
+
+    fn notice(&self, notice: StoreNotice) {
+        let mut notices = lock(&self.0.notices);
+        if notices.len() >= MAX_NOTICES {
+            notices.pop_front();
+        }
+        // A disk that fails says the same thing every second.
+        if notices.back() != Some(&notice) {
+            notices.push_back(notice);
+        }
+    }
+}
+
+fn count(counters: &[AtomicU64; NewMemory::LABELS.len()], why: &NewMemory) {
+    let counted = NewMemory::LABELS.iter().zip(counters).find(|(label, _)| **label == why.label());
+    if let Some((_, counter)) = counted {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,217 @@
+//! A journal that is not as it was left is not repaired.
+
+use std::{fs, os::unix::fs::FileExt as _, path::PathBuf};
+
+use oncegate::store::{StoreError, segment};
+
+use super::*;
+
+const COUNT: u64 = 6;
+
+/// A state directory with a journal in it, closed or left behind by a crash.
+async fn journal(closed: bool) -> (TempDir, MemoryId) {
+    let dir = state();
+    let store = open(options(dir.path(), Durability::Process));
+    let mem = spend_all(&store, COUNT).await;
+    // One full segment, one half full, and now a spare.
+    store.tick(NOW);
+    if closed {
+        store.close().await;
+    }
+    (dir, mem)
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 4, "a manifest and three segments: {files:?}");
+    files
+}
+
+async fn assert_replaced(dir: &Path, mem: MemoryId, what: &str) {
+    let store = open(options(dir, Durability::Process));
+    let why = why_replaced(&store);
+    assert!(matches!(why, Some(NewMemory::Damaged(_))), "{what}: {why:?}");
+    assert!(!store.knows_sessions_of(mem), "{what}");
+    assert_all_fenced(&store, COUNT, mem).await;
+    let new = store.mem(NOW).unwrap();
+    drop(store);
+    // The new one is whole, and nothing of the old is left.
+    let store = open(options(dir, Durability::Process));
+    assert_eq!(store.mem(NOW), Ok(new), "{what}");
+}
+
+#[tokio::test]
+async fn a_journal_left_by_a_crash_is_whole() {
+    for closed in [false, true] {
+        let (dir, mem) = journal(closed).await;
+        let store = open(options(dir.path(), Durability::Process));
+        assert_eq!(why_replaced(&store), None);
+        assert_all_used(&store, COUNT, mem).await;
+        drop(store);
+        let store = open(options(dir.path(), Durability::Power));
+        assert_all_used(&store, COUNT + 1, mem).await;
+    }
+}
+
+#[tokio::test]
+async fn every_flipped_byte_is_noticed() {
+    let (template, _) = journal(false).await;
+    for (file, path) in files(template.path()).iter().enumerate() {
+        let size = fs::metadata(path).unwrap().len();
+        assert!(size > 0);
+        for at in 0..size {
+            let (dir, mem) = journal(at % 2 == 0).await;
+            let path = &files(dir.path())[file];
+            let handle = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+            let mut byte = [0];
+            if handle.read_at(&mut byte, at).unwrap() == 0 {
+                continue; // This manifest is a digit shorter than the first one.
+            }
+            handle.write_all_at(&[byte[0] ^ (1 << (at % 8))], at).unwrap();
+            assert_replaced(dir.path(), mem, &format!("{path:?} flipped at {at}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_cut_is_noticed() {
+    let (template, _) = journal(false).await;
+    for (file, path) in files(template.path()).iter().enumerate() {
+        let size = fs::metadata(path).unwrap().len();
+        for length in 0..size {
+            let (dir, mem) = journal(length % 2 == 0).await;
+            let path = &files(dir.path())[file];
+            let handle = fs::OpenOptions::new().write(true).open(path).unwrap();
+            if length >= handle.metadata().unwrap().len() {
+                continue;
+            }
+            handle.set_len(length).unwrap();
+            assert_replaced(dir.path(), mem, &format!("{path:?} cut at {length}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_deleted_file_is_noticed() {
+    let (template, _) = journal(false).await;
+    for file in 0..files(template.path()).len() {
+        for closed in [false, true] {
+            let (dir, mem) = journal(closed).await;
+            let path = &files(dir.path())[file];
+            fs::remove_file(path).unwrap();
+            assert_replaced(dir.path(), mem, &format!("{path:?} deleted")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_moved_or_exchanged_record_is_noticed() {
+    for (from, to) in [(0, 1), (1, 0), (0, 3), (3, 2)] {
+        let (dir, mem) = journal(false).await;
+        let path = &files(dir.path())[1];
+        let mut bytes = fs::read(path).unwrap();
+        let at = |n: usize| segment::HEADER + n * 32..segment::HEADER + (n + 1) * 32;
+        let record = bytes[at(from)].to_vec();
+        bytes[at(to)].copy_from_slice(&record);
+        fs::write(path, bytes).unwrap();
+        assert_replaced(dir.path(), mem, "moved").await;
+    }
+}
+
+#[tokio::test]
+async fn a_lost_tail_of_a_closed_journal_is_noticed() {
+    let (dir, mem) = journal(true).await;
+    let path = &files(dir.path())[2];
+    let handle = fs::OpenOptions::new().write(true).open(path).unwrap();
+    handle.write_all_at(&[0; 32], segment::HEADER as u64 + 32).unwrap();
+    assert_replaced(dir.path(), mem, "lost tail").await;
+}
+
+#[tokio::test]
+async fn a_copied_directory_is_noticed() {
+    let (dir, mem) = journal(true).await;
+    let copy = state();
+    for path in files(dir.path()) {
+        fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    assert_replaced(copy.path(), mem, "copied").await;
+}
+
+#[tokio::test]
+async fn a_copied_segment_is_noticed() {
+    let (dir, mem) = journal(false).await;
+    let path = &files(dir.path())[2];
+    let copy = dir.path().join("copy");
+    fs::copy(path, &copy).unwrap();
+    fs::rename(&copy, path).unwrap();
+    assert_replaced(dir.path(), mem, "copied").await;
+}
+
+#[tokio::test]
+async fn a_manifest_put_back_in_place_is_noticed() {
+    let (dir, mem) = journal(true).await;
+    let path = &files(dir.path())[0];
+    let before = fs::read(path).unwrap();
+    let store = open(options(dir.path(), Durability::Process));
+    spend(&store, id(COUNT), mem).await.unwrap();
+    drop(store);
+    fs::write(path, before).unwrap();
+    assert_replaced(dir.path(), mem, "put back").await;
+}
+
+#[tokio::test]
+async fn another_version_and_another_gate_are_refused_and_left_alone() {
+    let (dir, mem) = journal(true).await;
+    let mut other = options(dir.path(), Durability::Process);
+    other.gate = "gate-b".to_owned();
+    let error = Store::open(other, NOW, random).unwrap_err();
+    assert!(matches!(&error, StoreError::OtherGate { found, .. } if found == "gate-a"));
+    let store = open(options(dir.path(), Durability::Process));
+    assert_all_used(&store, COUNT, mem).await;
+    drop(store);
+
+    let text = "oncegate-journal 2\nwhatever that is\n";
+    let sum = xxhash_rust::xxh3::xxh3_128(text.as_bytes());
+    fs::write(dir.path().join("manifest"), format!("{text}xxh3 {sum:032x}\n")).unwrap();
+    let before = files(dir.path());
+    let error = Store::open(options(dir.path(), Durability::Process), NOW, random).unwrap_err();
+    assert!(matches!(error, StoreError::Newer { .. }), "{error}");
+    assert_eq!(files(dir.path()), before);
+}
+
+#[tokio::test]
+async fn a_restart_of_the_machine_fences_what_was_not_synced() {
+    for (durability, closed, whole) in [
+        (Durability::Process, false, false),
+        (Durability::Process, true, true),
+        (Durability::Power, false, true),
+        (Durability::Power, true, true),
+    ] {
+        let dir = state();
+        let store = open(options(dir.path(), durability));
+        let mem = spend_all(&store, COUNT).await;
+        if closed {
+            store.close().await;
+        } else {
+            drop(store);
+        }
+        let store = open(after_a_restart(options(dir.path(), durability)));
+        if whole {
+            assert_all_used(&store, COUNT, mem).await;
+        } else {
+            assert_eq!(why_replaced(&store), Some(NewMemory::Restarted));
+            assert_all_fenced(&store, COUNT, mem).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_clean_close_counts_once() {
+    let (dir, mem) = journal(true).await;
+    let store = open(options(dir.path(), Durability::Process));
+    spend(&store, id(COUNT), mem).await.unwrap();
+    drop(store);
+    let store = open(after_a_restart(options(dir.path(), Durability::Process)));
+    assert_all_fenced(&store, COUNT + 1, mem).await;
+}
