@@ -1,0 +1,138 @@
+//! Composition: a checked configuration in, a running gate out, and its orderly end.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use arc_swap::ArcSwap;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::{
+    app::{listeners::socket, running::Served},
+    config::{self, Config, Once, StoreKind},
+    edge::{
+        Gate, Keys, admin, api, assertions::Assertions, limiter::Limiter, listen,
+        redeem::FirstUses, route, upstream::Upstreams,
+    },
+    ops::{
+        clock::Clock,
+        entropy,
+        metrics::{Listener, Metrics},
+        shutdown,
+    },
+    store::{self, Store, StoreOptions, keys::Watch},
+};
+
+mod listeners;
+mod running;
+mod upkeep;
+
+pub use listeners::{Listeners, StartError};
+pub use running::Running;
+
+/// Starts a gate.
+///
+/// It listens at once; requests wait until its state is read, `/ready` says so meanwhile.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(
+    config: Config,
+    clock: Clock,
+    listeners: Listeners,
+) -> Result<Running, StartError> {
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    let (trigger, shutdown) = shutdown::channel();
+    let (admin_trigger, admin_shutdown) = shutdown::channel();
+    let (watch, ring, sessions) = Watch::start(&config.keys_dir)?;
+    let metrics = Metrics::default();
+    let limits = listen::Limits {
+        header_timeout: config.limits.header_timeout,
+        max_connections: config.limits.max_connections,
+    };
+    let open = |listener| metrics.connections.get_or_create(&Listener { listener }).clone();
+    let (mut served, mut admin_served) = (Served::new(), Served::new());
+
+    let started = Arc::new(OnceLock::<Arc<Gate>>::new());
+    let (admin, admin_at) = socket(listeners.admin, "admin")?;
+    let seen = started.clone();
+    let answer = move |_, request| std::future::ready(admin::answer(seen.get(), &request));
+    admin_served.spawn(listen::serve(admin, limits.clone(), open("admin"), admin_shutdown, answer));
+
+    let store = open_store(&config, &clock).await?;
+    let (public_open, api_open) = (open("public"), open("api"));
+    let gate = Arc::new(Gate {
+        keys: ArcSwap::from_pointee(Keys { ring, sessions }),
+        store,
+        clock,
+        metrics,
+        upstreams: Upstreams::default(),
+        assertions: Assertions::default(),
+        first_uses: FirstUses::default(),
+        limiters: config
+            .callers
+            .iter()
+            .map(|caller| (caller.name.clone(), Limiter::new(caller.rate)))
+            .collect(),
+        spending: TaskTracker::new(),
+        shutdown: shutdown.clone(),
+        config,
+    });
+    // Set once, here.
+    let _ = started.set(gate.clone());
+
+    let (public, public_at) = socket(listeners.public, "public")?;
+    let state = gate.clone();
+    let answer = move |peer, request| route::answer(state.clone(), peer, request);
+    served.spawn(listen::serve(public, limits.clone(), public_open, shutdown.clone(), answer));
+    let (api, api_at) = socket(listeners.api, "api")?;
+    let state = gate.clone();
+    let answer = move |peer, request| api::answer(state.clone(), peer, request);
+    served.spawn(listen::serve(api, limits, api_open, shutdown.clone(), answer));
+
+    upkeep::tell(&gate.store);
+    tokio::spawn(upkeep::of_store(gate.clone(), shutdown.clone()));
+    let watch = Arc::new(Mutex::new(watch));
+    tokio::spawn(upkeep::of_keys(gate.clone(), watch.clone(), shutdown));
+    info!(
+        gate = gate.config.gate.name, version = env!("CARGO_PKG_VERSION"),
+        public = %public_at, api = %api_at, admin = %admin_at, "ready"
+    );
+    Ok(Running {
+        public: public_at,
+        api: api_at,
+        admin: admin_at,
+        gate,
+        watch,
+        trigger,
+        served,
+        admin_trigger,
+        admin_served,
+    })
+}
+
+async fn open_store(config: &Config, clock: &Clock) -> Result<Store, StartError> {
+    let options = options(&config.once, &config.gate.name);
+    let clock = clock.clone();
+    let opened =
+        tokio::task::spawn_blocking(move || Store::open(options, clock.now(), entropy::random));
+    Ok(opened.await??)
+}
+
+fn options(once: &Once, gate: &str) -> StoreOptions {
+    let durability = match once.durability {
+        config::Durability::Process => store::Durability::Process,
+        config::Durability::Power => store::Durability::Power,
+    };
+    match once.store {
+        StoreKind::Memory => StoreOptions::memory(gate, once.max_entries),
+        StoreKind::Journal => StoreOptions::journal(
+            gate,
+            once.max_entries,
+            once.dir.clone(),
+            durability,
+            once.lock_wait,
+        ),
+    }
+}

@@ -1,0 +1,82 @@
+//! What a gate does besides answering: it looks after its store and takes up new keys.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tracing::{error, info, warn};
+
+use crate::{
+    edge::{Gate, Keys},
+    ops::shutdown::Shutdown,
+    store::{NewMemory, Store, StoreNotice, keys::Watch},
+};
+
+/// How often the store is looked after, and how soon it recovers.
+const STORE_TICK: Duration = Duration::from_millis(500);
+/// How often the key files are looked at.
+const KEYS_TICK: Duration = Duration::from_secs(2);
+
+/// Heals a store that failed, notices a clock that went back, lets go of what has expired.
+pub(super) async fn of_store(gate: Arc<Gate>, mut shutdown: Shutdown) {
+    let mut tick = tokio::time::interval(STORE_TICK);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = shutdown.wait() => return,
+        }
+        let state = gate.clone();
+        // It may sync a disk, which blocks.
+        let ticked = tokio::task::spawn_blocking(move || {
+            state.store.tick(state.clock.now());
+            tell(&state.store);
+        });
+        if let Err(why) = ticked.await {
+            error!(%why, "the store could not be looked after");
+        }
+    }
+}
+
+/// Logs what happened to the store since this was last called.
+pub(super) fn tell(store: &Store) {
+    for notice in store.take_notices() {
+        match &notice {
+            StoreNotice::Resumed { .. } | StoreNotice::Replaced(NewMemory::First) => {
+                info!("{notice}");
+            }
+            _ => warn!("{notice}"),
+        }
+    }
+}
+
+/// Follows the key files.
+pub(super) async fn of_keys(gate: Arc<Gate>, watch: Arc<Mutex<Watch>>, mut shutdown: Shutdown) {
+    let mut tick = tokio::time::interval(KEYS_TICK);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = shutdown.wait() => return,
+        }
+        let (gate, watch) = (gate.clone(), watch.clone());
+        // It reads files, which blocks.
+        let looked = tokio::task::spawn_blocking(move || take_up_keys(&gate, &watch));
+        if let Err(why) = looked.await {
+            error!(%why, "the keys could not be looked after");
+        }
+    }
+}
+
+/// Takes up new keys; ones that cannot be read leave the old in place.
+pub(super) fn take_up_keys(gate: &Gate, watch: &Mutex<Watch>) {
+    // Held until the keys are in place: of two that look at once, the later must not lose.
+    let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+    match watch.changed() {
+        None => {}
+        Some(Ok((ring, sessions))) => {
+            info!(current = ring.current_kid(), "keys changed");
+            gate.keys.store(Arc::new(Keys { ring, sessions }));
+        }
+        Some(Err(why)) => error!(%why, "keys changed and cannot be read; the old ones stay"),
+    }
+}

@@ -1,0 +1,127 @@
+//! The `admin` listener: alive, ready, counted, and a page for people.
+
+use std::sync::Arc;
+
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde::Serialize;
+
+use crate::{
+    edge::{
+        Gate,
+        answer::problem,
+        body::Body,
+        page_headers::Referrer,
+        pages::{self, StatusKey, StatusPage, StatusSite},
+        respond,
+    },
+    gate::denial::Denial,
+    ops::metrics::{self, Reason},
+};
+
+#[derive(Debug, Serialize)]
+struct Health {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+/// Answers one request to the admin listener; without a gate, its state is still being read.
+pub fn answer(gate: Option<&Arc<Gate>>, request: &Request<Incoming>) -> Response<Body> {
+    let readable = matches!(*request.method(), Method::GET | Method::HEAD);
+    match (request.uri().path(), gate) {
+        _ if !readable => problem(&Denial::MethodNotAllowed("GET, HEAD")),
+        ("/live", _) => respond::json(StatusCode::OK, &Health { status: "live", reason: None }),
+        (_, None) => respond::json(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &Health { status: "starting", reason: Some("the journal is being read") },
+        ),
+        ("/ready", Some(gate)) => ready(gate),
+        ("/metrics", Some(gate)) => {
+            let text = rendered(gate);
+            respond::typed(StatusCode::OK, metrics::CONTENT_TYPE, text.into_bytes())
+        }
+        ("/", Some(gate)) => page(gate),
+        _ => problem(&Denial::NotFound),
+    }
+}
+
+/// 503 while draining; a store that is down leaves the gate ready but degraded: sessions and
+/// pages still work, and taking every gate out of rotation would end those too.
+fn ready(gate: &Gate) -> Response<Body> {
+    if gate.shutdown.is_triggered() {
+        let draining = Health { status: "draining", reason: None };
+        return respond::json(StatusCode::SERVICE_UNAVAILABLE, &draining);
+    }
+    if gate.store.status().healthy {
+        return respond::json(StatusCode::OK, &Health { status: "ready", reason: None });
+    }
+    let status = if gate.config.once.ready_needs_store {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    respond::json(status, &Health { status: "degraded", reason: Some("the store is down") })
+}
+
+/// The metrics, with what the store counts itself brought up to date.
+fn rendered(gate: &Gate) -> String {
+    let status = gate.store.status();
+    let metrics = &gate.metrics;
+    let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    metrics.entries.set(gauge(status.entries as u64));
+    metrics.max_entries.set(gauge(status.max_entries as u64));
+    metrics.horizon.set(gauge(status.horizon));
+    metrics.refused_full.set(gauge(status.refused_full));
+    metrics.store_up.set(i64::from(status.healthy));
+    for (reason, count) in status.new_memories {
+        metrics.mem_changes.get_or_create(&Reason { reason }).set(gauge(count));
+    }
+    metrics.render()
+}
+
+fn page(gate: &Gate) -> Response<Body> {
+    let status = gate.store.status();
+    let keys = gate.keys.load();
+    let current = keys.ring.current_kid();
+    let keys: Vec<StatusKey<'_>> = keys
+        .ring
+        .kids()
+        .map(|kid| StatusKey { kid, role: if kid == current { "current" } else { "verifies" } })
+        .collect();
+    let sites: Vec<StatusSite<'_>> = gate
+        .config
+        .sites
+        .iter()
+        .map(|site| StatusSite {
+            name: &site.name,
+            origin: site.origin.as_str(),
+            upstream: site.upstream.as_ref().map(|upstream| upstream.authority.as_str()),
+        })
+        .collect();
+    let callers: Vec<&str> =
+        gate.config.callers.iter().map(|caller| caller.name.as_str()).collect();
+    let horizon = match status.horizon {
+        0 => "none yet".to_owned(),
+        horizon => respond::rfc3339(horizon),
+    };
+    let mem = status.mem.to_string();
+    let state = status.why.as_deref().unwrap_or("ready");
+    let now = respond::rfc3339(gate.clock.now());
+    respond::page(StatusCode::OK, &[], Referrer::Nothing, |nonce| {
+        pages::status_page(&StatusPage {
+            gate: &gate.config.gate.name,
+            version: env!("CARGO_PKG_VERSION"),
+            now: &now,
+            store_state: state,
+            mem: &mem,
+            entries: status.entries as u64,
+            max_entries: status.max_entries as u64,
+            horizon: &horizon,
+            sites: &sites,
+            callers: &callers,
+            keys: &keys,
+            nonce,
+        })
+    })
+}

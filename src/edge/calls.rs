@@ -1,0 +1,209 @@
+//! The other calls of the API: redeem, inspect, revoke.
+
+use http::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    config::{LONGEST_LINK, LONGEST_SESSION},
+    edge::{
+        body::Body,
+        call::Call,
+        fields::{Fields, invalid},
+        redeem::{self, Visit},
+        respond,
+    },
+    gate::{
+        claims::Claims,
+        client_ip::ClientIp,
+        denial::Denial,
+        id::TokenId,
+        policy,
+        redeem::{LEEWAY, Refusal},
+        revoked::Revocation,
+        site::Site,
+        token::LinkClaims,
+    },
+    ops::audit,
+};
+
+/// What a token says, as its redeemer gets it.
+#[derive(Debug, Serialize)]
+struct Redeemed {
+    id: TokenId,
+    user: String,
+    site: String,
+    destination: Option<String>,
+    claims: Claims,
+    caller: String,
+    issued_at: String,
+    expires_at: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Inspected {
+    valid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'static str>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    says: Option<Redeemed>,
+}
+
+struct Asked {
+    token: String,
+    ip: Option<ClientIp>,
+    site: Option<String>,
+}
+
+/// `POST /v1/redeem`: spends the token.
+pub(super) async fn redeem(call: &Call<'_>, value: Value) -> Result<Response<Body>, Refusal> {
+    if !call.caller.may.redeem {
+        return Err(Denial::Forbidden("this caller may not redeem tokens".to_owned()).into());
+    }
+    let asked = asked(value)?;
+    let verified = redeem::verify(call.gate, &asked.token)?;
+    let site = own_site(call, verified.claims(), asked.site.as_deref())?;
+    let visit = Visit { client: asked.ip, next: None };
+    let (gate, intake) = (call.gate.clone(), call.intake.clone());
+    // On a task of its own: what is spent is also recorded and audited, whoever hangs up.
+    let spent = call.gate.spending.spawn(async move {
+        let judged = redeem::judge(&gate, &site, &visit, verified)?;
+        redeem::spend(&gate, &intake, &visit, judged).await
+    });
+    let admission = spent.await.map_err(|error| Denial::Internal(error.to_string()))??;
+    Ok(respond::json(StatusCode::OK, &Redeemed::of(admission.claims().clone())))
+}
+
+/// `POST /v1/inspect`: spends nothing.
+pub(super) fn inspect(call: &Call<'_>, value: Value) -> Result<Response<Body>, Refusal> {
+    if !call.caller.may.inspect {
+        return Err(Denial::Forbidden("this caller may not inspect tokens".to_owned()).into());
+    }
+    let asked = asked(value)?;
+    let visit = Visit { client: asked.ip, next: None };
+    let seen = redeem::verify(call.gate, &asked.token).and_then(|verified| {
+        let claims = verified.claims().clone();
+        let site = own_site(call, &claims, asked.site.as_deref())?;
+        let refused = redeem::judge(call.gate, &site, &visit, verified)
+            .and_then(|judged| redeem::unspent(call.gate, &visit, judged))
+            .map_err(|refusal| refusal.denial)
+            .err();
+        Ok((claims, refused))
+    });
+    let (claims, refused) = match seen {
+        Ok((claims, refused)) => (Some(claims), refused),
+        Err(denial) => (None, Some(denial)),
+    };
+    let public = refused.as_ref().map(Denial::public);
+    Ok(respond::json(
+        StatusCode::OK,
+        &Inspected {
+            valid: refused.is_none(),
+            code: public.map(|public| public.code),
+            title: public.map(|public| public.title),
+            says: claims.map(Redeemed::of),
+        },
+    ))
+}
+
+/// `DELETE /v1/links/{id}`
+///
+/// It is remembered as long as any configuration lets a link live, not as long as today's does:
+/// what is out may be from when it was more, or be judged when it is more again.
+pub(super) async fn revoke_link(call: &Call<'_>, id: &str) -> Result<Response<Body>, Refusal> {
+    may_revoke(call)?;
+    let id: TokenId = id.parse().map_err(|_| invalid("id", "the id of a link is expected"))?;
+    let now = call.gate.clock.now();
+    let until = now + LONGEST_LINK + LEEWAY;
+    let revocation = Revocation::link(id, &call.caller.name, until);
+    call.gate.store.revoke(revocation, now).await?;
+    audit::revoked(call.intake.audit(), &call.caller.name, "link", &id.to_string(), None);
+    Ok(respond::no_content())
+}
+
+/// `POST /v1/revocations`: every link and session of a user issued up to now, remembered as
+/// long as any configuration lets a session last.
+pub(super) async fn revoke_user(call: &Call<'_>, value: Value) -> Result<Response<Body>, Refusal> {
+    may_revoke(call)?;
+    let mut fields = Fields::of(value)?;
+    let user = fields.required("user")?;
+    let site = fields.text("site")?;
+    fields.end()?;
+    policy::check_user(&user)?;
+    if !call.caller.users.matches(&user) {
+        return Err(Denial::Forbidden("user: not one of this caller's".to_owned()).into());
+    }
+    let sites = match &site {
+        Some(_) => {
+            vec![policy::site(call.caller, site.as_deref(), &call.gate.config.sites)?.name.clone()]
+        }
+        None => call.caller.sites.clone(),
+    };
+    let now = call.gate.clock.now();
+    let until = now + LONGEST_SESSION.max(LONGEST_LINK + LEEWAY);
+    for site in sites {
+        let revocation = Revocation::user(&site, &user, now, until);
+        call.gate.store.revoke(revocation, now).await?;
+        audit::revoked(call.intake.audit(), &call.caller.name, "user", &user, Some(&site));
+    }
+    // "Up to now" is over before the answer: a link asked for next is not hit.
+    call.gate.clock.past(now).await;
+    Ok(respond::no_content())
+}
+
+fn may_revoke(call: &Call<'_>) -> Result<(), Denial> {
+    if call.caller.may.revoke {
+        Ok(())
+    } else {
+        Err(Denial::Forbidden("this caller may not revoke".to_owned()))
+    }
+}
+
+fn asked(value: Value) -> Result<Asked, Denial> {
+    let mut fields = Fields::of(value)?;
+    let token = fields.required("token")?;
+    let ip = fields
+        .text("ip")?
+        .map(|ip| ip.parse().map_err(|_| invalid("ip", "the visitor's address is expected")))
+        .transpose()?;
+    let site = fields.text("site")?;
+    fields.end()?;
+    Ok(Asked { token, ip, site })
+}
+
+/// The token's site, if it is the caller's and the one it means; its user must be the caller's
+/// too.
+fn own_site(
+    call: &Call<'_>,
+    claims: &LinkClaims,
+    meant: Option<&str>,
+) -> Result<std::sync::Arc<Site>, Denial> {
+    let elsewhere = meant.is_some_and(|meant| meant != claims.aud);
+    if elsewhere || !call.caller.sites.contains(&claims.aud) {
+        return Err(Denial::WrongAudience(claims.aud.clone()));
+    }
+    if !call.caller.users.matches(&claims.sub) {
+        return Err(Denial::Forbidden("user: not one of this caller's".to_owned()));
+    }
+    call.gate
+        .site_named(&claims.aud)
+        .cloned()
+        .ok_or_else(|| Denial::WrongAudience(claims.aud.clone()))
+}
+
+impl Redeemed {
+    fn of(claims: LinkClaims) -> Self {
+        Self {
+            id: claims.jti,
+            user: claims.sub,
+            site: claims.aud,
+            destination: claims.dst,
+            claims: claims.ctx.unwrap_or_default(),
+            caller: claims.act.sub,
+            issued_at: respond::rfc3339(claims.iat),
+            expires_at: respond::rfc3339(claims.exp),
+        }
+    }
+}

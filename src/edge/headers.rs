@@ -1,0 +1,245 @@
+//! Which header fields cross the gate, and which the gate alone sets.
+//!
+//! Removal comes first, setting last: nothing a client sends, under whatever spelling, and nothing
+//! it lists in `Connection`, changes what the upstream reads about who is there.
+
+use std::net::IpAddr;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{
+        ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH,
+        COOKIE, HOST, REFERRER_POLICY, TRANSFER_ENCODING, USER_AGENT,
+    },
+};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::{Map, Value};
+
+use crate::{
+    edge::cookies,
+    gate::{id::TokenId, site::Identity},
+};
+
+/// The user, percent-encoded.
+pub const USER: HeaderName = HeaderName::from_static("x-oncegate-user");
+/// The caller that asked for the link, percent-encoded.
+pub const CALLER: HeaderName = HeaderName::from_static("x-oncegate-caller");
+/// The assertion; with `handoff = callback` the login assertion.
+pub const ASSERTION: HeaderName = HeaderName::from_static("x-oncegate-assertion");
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// All but visible ASCII, and `%` itself, so that decoding gives back exactly what was encoded.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+
+/// Families of names that are never a client's to send.
+const GATE_PREFIXES: [&str; 3] = ["x-oncegate-", "x-forwarded-", "proxy-"];
+/// Names that are never a client's to send. The hop-by-hop ones are of RFC 9110, 7.6.1.
+const GATE_NAMES: [&str; 18] = [
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "content-length", // set anew from the body itself
+    "upgrade",
+    "http2-settings",
+    "expect", // the gate's own server answers it
+    "host",
+    "forwarded",
+    "x-real-ip",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-url", // some frameworks route by these two: the path judged must be the path served
+    "x-rewrite-url",
+    "proxy", // becomes HTTP_PROXY in a CGI environment
+];
+/// What of a visitor's own request goes along to an upstream's callback.
+const CALLBACK_NAMES: [HeaderName; 7] = [
+    USER_AGENT,
+    ACCEPT,
+    ACCEPT_LANGUAGE,
+    ACCEPT_ENCODING,
+    COOKIE,
+    HeaderName::from_static("dnt"),
+    HeaderName::from_static("sec-gpc"),
+];
+
+/// Who is signed in, as the upstream is told.
+#[derive(Debug, Clone, Copy)]
+pub struct SignedIn<'a> {
+    /// The user.
+    pub user: &'a str,
+    /// The caller that asked for the link.
+    pub caller: &'a str,
+    /// The site's name.
+    pub site: &'a str,
+    /// The link that opened the session.
+    pub link: TokenId,
+    /// The claims that the caller set.
+    pub ctx: Option<&'a Map<String, Value>>,
+    /// The assertion, a compact JWS.
+    pub assertion: &'a str,
+}
+
+/// What the gate says about the visit itself, whoever is there.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit<'a> {
+    /// The authority of the site's origin.
+    pub host: &'a str,
+    /// The scheme of the site's origin.
+    pub scheme: &'a str,
+    /// The client's address as resolved; absent where it could not be.
+    pub client: Option<IpAddr>,
+    /// The name of the session cookie.
+    pub cookie: &'a str,
+    /// The site's own identity headers: name, and what fills it.
+    pub mapping: &'a [(String, Identity)],
+}
+
+/// Makes a client's request headers into those for the upstream.
+///
+/// `Content-Length` and `Transfer-Encoding` are gone afterwards: the body that is sent sets them.
+pub fn to_upstream(headers: &mut HeaderMap, visit: &Visit<'_>, signed_in: Option<&SignedIn<'_>>) {
+    remove_listed_in_connection(headers);
+    let removed: Vec<HeaderName> =
+        headers.keys().filter(|name| is_gates(name.as_str(), visit.mapping)).cloned().collect();
+    for name in removed {
+        headers.remove(name);
+    }
+    cookies::strip_request(headers, visit.cookie);
+    set_visit(headers, visit);
+    if let Some(signed_in) = signed_in {
+        set_identity(headers, visit.mapping, signed_in);
+    }
+}
+
+/// The headers of the visit to an upstream's callback, from those of the request that redeemed.
+///
+/// Only what describes the visitor's browser goes along: the request's own conditions, body and
+/// origin belong to the gate's page.
+pub fn to_callback(headers: &HeaderMap, visit: &Visit<'_>, assertion: &str) -> HeaderMap {
+    let mut callback = HeaderMap::new();
+    for name in CALLBACK_NAMES {
+        for value in headers.get_all(&name) {
+            callback.append(name.clone(), value.clone());
+        }
+    }
+    to_upstream(&mut callback, visit, None);
+    set(&mut callback, ASSERTION, assertion);
+    callback
+}
+
+/// Makes an upstream's response headers into those for the client.
+pub fn to_client(headers: &mut HeaderMap, cookie: &str, signed_in: bool) {
+    remove_listed_in_connection(headers);
+    if headers.contains_key(TRANSFER_ENCODING) {
+        // RFC 9112, 6.3: Transfer-Encoding overrides, and both must never go on together.
+        headers.remove(CONTENT_LENGTH);
+    }
+    for name in ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"] {
+        headers.remove(name);
+    }
+    for name in ["proxy-connection", "proxy-authenticate", "proxy-authentication-info"] {
+        headers.remove(name);
+    }
+    cookies::strip_response(headers, cookie);
+    if signed_in {
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
+    }
+}
+
+/// As [`to_client`], for the answer of an upstream's callback.
+///
+/// It is shown under the link's own URL: what it says no other way, keeps the token out of caches
+/// and out of `Referer`, and the page's own forms working.
+pub fn from_callback(headers: &mut HeaderMap, cookie: &str) {
+    to_client(headers, cookie, false);
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(REFERRER_POLICY).or_insert(HeaderValue::from_static("strict-origin"));
+}
+
+fn set_visit(headers: &mut HeaderMap, visit: &Visit<'_>) {
+    set(headers, HOST, visit.host);
+    set(headers, FORWARDED_HOST, visit.host);
+    set(headers, FORWARDED_PROTO, visit.scheme);
+    if let Some(client) = visit.client {
+        set(headers, FORWARDED_FOR, &client.to_canonical().to_string());
+    }
+}
+
+fn set_identity(headers: &mut HeaderMap, mapping: &[(String, Identity)], who: &SignedIn<'_>) {
+    set(headers, USER, &encoded(who.user));
+    set(headers, CALLER, &encoded(who.caller));
+    set(headers, ASSERTION, who.assertion);
+    for (name, identity) in mapping {
+        let value = match identity {
+            Identity::User => Some(encoded(who.user)),
+            Identity::Caller => Some(encoded(who.caller)),
+            Identity::Site => Some(encoded(who.site)),
+            Identity::Id => Some(who.link.to_string()),
+            Identity::Claim(claim) => who.ctx.and_then(|ctx| ctx.get(claim)).and_then(claim_text),
+        };
+        if let (Ok(name), Some(value)) = (HeaderName::from_bytes(name.as_bytes()), value) {
+            set(headers, name, &value);
+        }
+    }
+}
+
+/// A claim as a header can say it; lists and objects have no one spelling there.
+fn claim_text(claim: &Value) -> Option<String> {
+    match claim {
+        Value::String(text) => Some(encoded(text)),
+        Value::Number(_) | Value::Bool(_) => Some(claim.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    match HeaderValue::from_str(value) {
+        Ok(value) => headers.insert(name, value),
+        // A value that no header can say is absent: never what the client sent under the name.
+        Err(_) => headers.remove(name),
+    };
+}
+
+/// RFC 9110, 7.6.1: what `Connection` lists is for this hop alone.
+fn remove_listed_in_connection(headers: &mut HeaderMap) {
+    let listed: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect();
+    for name in listed {
+        headers.remove(name);
+    }
+}
+
+/// Whether a field of this name, in any spelling an upstream may read as it, is the gate's own.
+fn is_gates(name: &str, mapping: &[(String, Identity)]) -> bool {
+    GATE_PREFIXES.iter().any(|prefix| begins(name, prefix))
+        || GATE_NAMES.iter().any(|gates| reads_as(name, gates))
+        || mapping.iter().any(|(mapped, _)| reads_as(name, mapped))
+}
+
+fn reads_as(name: &str, other: &str) -> bool {
+    name.len() == other.len() && begins(name, other)
+}
+
+fn begins(name: &str, prefix: &str) -> bool {
+    name.len() >= prefix.len()
+        && name.bytes().zip(prefix.bytes()).all(|(a, b)| folded(a) == folded(b))
+}
+
+/// CGI, WSGI and their like turn `-`, and some of them every other sign, into `_`.
+fn folded(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+}

@@ -1,0 +1,163 @@
+//! What a request is, before anybody acts on it.
+//!
+//! The authority is read once and the target once; what is authorised and what is proxied are the
+//! same bytes. hyper takes more than HTTP allows (two `Host` lines, an absolute target under
+//! another `Host`, a backslash in a path): what does not read one way only is refused here.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, Method, header, request::Parts, uri::PathAndQuery};
+
+use crate::{
+    edge::Gate,
+    gate::{
+        client_ip::{self, ClientIp, ClientIpSource, Unreadable},
+        denial::Denial,
+    },
+    ops::{audit, entropy},
+};
+
+/// One request, read.
+#[derive(Debug)]
+pub struct Intake {
+    /// The authority it is for, as the client spelled it.
+    pub authority: String,
+    /// The path, as received.
+    pub path: String,
+    /// The query, as received.
+    pub query: Option<String>,
+    /// The client's address; an error where a trusted proxy's word on it cannot be read.
+    pub client: Result<ClientIp, Unreadable>,
+    /// Names the request in logs and answers.
+    pub id: String,
+    /// Whether a person reads the answer.
+    pub wants_page: bool,
+    client_text: String,
+}
+
+impl Intake {
+    /// Reads a request's head.
+    ///
+    /// # Errors
+    /// [`Denial::Unreadable`] for what does not read one way only.
+    pub fn read(
+        gate: &Gate,
+        peer: IpAddr,
+        source: ClientIpSource,
+        parts: &Parts,
+    ) -> (Self, Result<(), Denial>) {
+        let listen = &gate.config.listen;
+        let client = client(source, peer, &parts.headers, &listen.trusted_proxies);
+        let client_text = match &client {
+            Ok(client) => client.to_string(),
+            Err(unreadable) => unreadable.to_string(),
+        };
+        let mut intake = Self {
+            authority: String::new(),
+            path: String::new(),
+            query: None,
+            id: request_id(&parts.headers, listen.trusted_proxies.contains(ClientIp::new(peer))),
+            wants_page: wants_page(&parts.headers),
+            client,
+            client_text,
+        };
+        let read = intake.read_target(parts);
+        (intake, read)
+    }
+
+    /// How the audit names this request.
+    pub fn audit(&self) -> audit::Request<'_> {
+        audit::Request { id: &self.id, client: &self.client_text }
+    }
+
+    /// Path and query, as received.
+    pub fn target(&self) -> String {
+        match &self.query {
+            Some(query) => [&self.path, "?", query].concat(),
+            None => self.path.clone(),
+        }
+    }
+
+    fn read_target(&mut self, parts: &Parts) -> Result<(), Denial> {
+        self.authority = authority(parts)?;
+        if parts.method == Method::CONNECT {
+            return Err(unreadable("this is not a proxy for CONNECT"));
+        }
+        let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+        if !target.starts_with('/') {
+            return Err(unreadable("the target has no path"));
+        }
+        if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+            return Err(unreadable("the target has a character that must be percent-encoded"));
+        }
+        parts.uri.path().clone_into(&mut self.path);
+        self.query = parts.uri.query().map(str::to_owned);
+        if self.path.contains("%00") {
+            return Err(unreadable("the path has a NUL"));
+        }
+        Ok(())
+    }
+}
+
+/// The one authority that a request names (RFC 9112, 3.2).
+fn authority(parts: &Parts) -> Result<String, Denial> {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => {
+            host.to_str().map_err(|_| unreadable("the Host header is not ASCII"))?
+        }
+        (None, _) => return Err(unreadable("there is no Host header")),
+        (Some(_), Some(_)) => return Err(unreadable("there are two Host headers")),
+    };
+    let authority = match parts.uri.authority().map(http::uri::Authority::as_str) {
+        Some(target) if target.eq_ignore_ascii_case(host) => target,
+        Some(_) => return Err(unreadable("the target and the Host header disagree")),
+        None => host,
+    };
+    if authority.is_empty() || authority.contains(['@', '/', '?', '#', '\\', ',', ' ', '\t']) {
+        return Err(unreadable("the Host header is not a host"));
+    }
+    Ok(authority.to_owned())
+}
+
+fn client(
+    source: ClientIpSource,
+    peer: IpAddr,
+    headers: &HeaderMap,
+    trusted: &client_ip::Networks,
+) -> Result<ClientIp, Unreadable> {
+    let name = match source {
+        ClientIpSource::Peer => return Ok(ClientIp::new(peer)),
+        ClientIpSource::XForwardedFor => "x-forwarded-for",
+        ClientIpSource::Forwarded => "forwarded",
+    };
+    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect();
+    client_ip::resolve(source, peer, &lines, trusted)
+}
+
+/// A trusted proxy's own id for the request, or a new one: 16 hex digits.
+fn request_id(headers: &HeaderMap, trusted: bool) -> String {
+    let given = headers.get("x-request-id").filter(|_| trusted).and_then(|id| id.to_str().ok());
+    match given {
+        Some(id) if is_request_id(id) => id.to_owned(),
+        _ => format!("{:016x}", u64::from_ne_bytes(entropy::random())),
+    }
+}
+
+fn is_request_id(id: &str) -> bool {
+    (1..=64).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// A browser says that it takes HTML; programs take what comes.
+fn wants_page(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|accept| accept.to_str().ok())
+        .any(|accept| accept.to_ascii_lowercase().contains("text/html"))
+}
+
+fn unreadable(why: &str) -> Denial {
+    Denial::Unreadable(why.to_owned())
+}

@@ -1,0 +1,256 @@
+//! Links in a browser: the page they open, and the requests that spend.
+//!
+//! A GET never spends, unless the link itself says that it needs no page; a POST spends, if it
+//! comes from the gate's own page.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Request, Response, StatusCode, header::SET_COOKIE};
+use hyper::body::Incoming;
+
+use crate::{
+    edge::{
+        Gate, api, assertions, body::Body, intake::Intake, page_headers::Referrer, pages, redeem,
+        redeem::Visit, respond, sessions, source, visit,
+    },
+    gate::{
+        caller::Page,
+        denial::Denial,
+        destination::Destination,
+        link,
+        redeem::{Admission, Judged, Refusal},
+        session::Session,
+        site::{Handoff, Site},
+        token::{Actor, AssertionClaims, LoginAssertionClaims},
+    },
+};
+
+/// What a link takes.
+const METHODS: &str = "GET, HEAD, OPTIONS, POST";
+
+/// One visit to a link of a site.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// The gate.
+    pub gate: Arc<Gate>,
+    /// The site.
+    pub site: Arc<Site>,
+    /// The request.
+    pub intake: Arc<Intake>,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The token, as it came.
+    pub token: String,
+}
+
+/// `/_once/l/TOKEN`
+pub(super) async fn at_path(
+    opened: Opened,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Refusal> {
+    match *request.method() {
+        Method::GET | Method::HEAD => open(opened, request.method(), None).await,
+        Method::POST => post(opened, request.into_body()).await,
+        Method::OPTIONS => Ok(respond::allowing(METHODS)),
+        _ => Err(Denial::MethodNotAllowed(METHODS).into()),
+    }
+}
+
+/// `?_once=TOKEN` on any page of the site; `page` is that page without the token.
+pub(super) async fn on_page(
+    opened: Opened,
+    method: &Method,
+    page: String,
+) -> Result<Response<Body>, Refusal> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return Err(Denial::Unreadable("a link is opened with GET".to_owned()).into());
+    }
+    // A page that could not be a destination is not posted along: home is where that leads.
+    let next = opened.site.judge_destination(&page).ok().map(|_| page);
+    open(opened, method, next).await
+}
+
+/// Shows the link's page, or what speaks against it; spends only where the link needs no page.
+async fn open(
+    opened: Opened,
+    method: &Method,
+    next: Option<String>,
+) -> Result<Response<Body>, Refusal> {
+    let visit = Visit { client: opened.intake.client.as_ref().ok().copied(), next };
+    let session = sessions::read(&opened.gate, &opened.site, &opened.headers);
+    let judged = match look(&opened, &visit) {
+        Ok(judged) => judged,
+        Err(refusal) => return lead_on(&opened, &visit, session.as_ref(), refusal),
+    };
+    let user = judged.claims().sub.clone();
+    let somebody_else = session.map(|session| session.user).filter(|other| *other != user);
+    let page = judged.claims().page.unwrap_or(Page::Auto);
+    if page == Page::None
+        && somebody_else.is_none()
+        && *method == Method::GET
+        && source::is_visit(&opened.headers)
+    {
+        source::not_early(&opened.headers)?;
+        return spend(opened, visit, judged).await;
+    }
+    let auto = page != Page::Confirm && !source::is_preview(&opened.headers);
+    let elsewhere = elsewhere(&opened.site, judged.destination());
+    let elsewhere: Vec<&str> = elsewhere.iter().map(String::as_str).collect();
+    let action = [link::PATH, &opened.token].concat();
+    let home = [opened.site.origin.as_str(), &opened.site.home].concat();
+    Ok(respond::page(StatusCode::OK, &elsewhere, Referrer::Origin, |nonce| {
+        pages::link_page(&pages::LinkPage {
+            site_host: opened.site.origin.authority(),
+            user: (!auto || somebody_else.is_some()).then_some(user.as_str()),
+            signed_in_as: somebody_else.as_deref(),
+            action: &action,
+            next: visit.next.as_deref(),
+            home: &home,
+            auto: auto && somebody_else.is_none(),
+            nonce,
+        })
+    }))
+}
+
+/// All that is checked before spending.
+fn look(opened: &Opened, visit: &Visit) -> Result<Judged, Refusal> {
+    let verified = redeem::verify(&opened.gate, &opened.token)?;
+    if verified.claims().via.is_some() {
+        let denial = Denial::WrongType("a dialect's link, in the native form");
+        return Err(Refusal::of(denial, verified.into_claims()));
+    }
+    let judged = redeem::judge(&opened.gate, &opened.site, visit, verified)?;
+    redeem::unspent(&opened.gate, visit, judged)
+}
+
+/// The page's form: spends, and signs in.
+async fn post(opened: Opened, body: Incoming) -> Result<Response<Body>, Refusal> {
+    source::not_early(&opened.headers)?;
+    source::same_origin(&opened.headers, &opened.site.origin)?;
+    let next = next(&opened, body).await?;
+    let visit = Visit { client: opened.intake.client.as_ref().ok().copied(), next };
+    let judged = redeem::verify(&opened.gate, &opened.token)
+        .map_err(Refusal::from)
+        .and_then(|verified| redeem::judge(&opened.gate, &opened.site, &visit, verified));
+    let answered = match judged {
+        Ok(judged) => spend(opened.clone(), visit.clone(), judged).await,
+        Err(refusal) => Err(refusal),
+    };
+    answered.or_else(|refusal| {
+        let session = sessions::read(&opened.gate, &opened.site, &opened.headers);
+        lead_on(&opened, &visit, session.as_ref(), refusal)
+    })
+}
+
+/// The page asked for, out of the form.
+async fn next(opened: &Opened, body: Incoming) -> Result<Option<String>, Denial> {
+    let body = api::read_body(&opened.gate, body, opened.gate.config.limits.max_body).await?;
+    if body.is_empty() {
+        return Ok(None);
+    }
+    if !api::has_type(&opened.headers, "application/x-www-form-urlencoded") {
+        return Err(Denial::UnsupportedMediaType("application/x-www-form-urlencoded"));
+    }
+    let mut all = url::form_urlencoded::parse(&body).filter(|(name, _)| name == "next");
+    match (all.next(), all.next()) {
+        (next, None) => Ok(next.map(|(_, page)| page.into_owned()).filter(|page| !page.is_empty())),
+        _ => Err(Denial::Unreadable("the field next is sent twice".to_owned())),
+    }
+}
+
+/// Spends and admits on a task of its own: it runs to its end even if the client goes away.
+async fn spend(opened: Opened, visit: Visit, judged: Judged) -> Result<Response<Body>, Refusal> {
+    let spending = opened.gate.spending.clone();
+    let task = spending.spawn(async move {
+        let admission = redeem::spend(&opened.gate, &opened.intake, &visit, judged).await?;
+        Ok(admit(&opened, &admission).await?)
+    });
+    task.await.map_err(|error| Denial::Internal(error.to_string()))?
+}
+
+/// What an admission brings: the gate's own session, or the application's.
+async fn admit(opened: &Opened, admission: &Admission) -> Result<Response<Body>, Denial> {
+    let (gate, site) = (&opened.gate, &opened.site);
+    if let (Handoff::Callback(callback), Some(upstream)) = (&site.handoff, &site.upstream) {
+        let assertion = login_assertion(opened, admission);
+        let visit = visit::described(gate, site, &opened.intake);
+        return gate
+            .upstreams
+            .callback(&opened.headers, upstream, callback, &visit, &assertion)
+            .await;
+    }
+    let session = sessions::begin(gate, admission);
+    let mut response = respond::see_other(&landing(site, admission.destination()))?;
+    let cookie = sessions::cookie(gate, site, &session)?;
+    response.headers_mut().insert(SET_COOKIE, cookie);
+    Ok(response)
+}
+
+fn login_assertion(opened: &Opened, admission: &Admission) -> String {
+    let claims = admission.claims();
+    let now = opened.gate.clock.now();
+    let destination =
+        admission.destination().map_or(opened.site.home.as_str(), Destination::as_str);
+    opened.gate.keys.load().ring.sign_login_assertion(&LoginAssertionClaims {
+        assertion: AssertionClaims {
+            iss: opened.gate.config.gate.issuer.clone(),
+            aud: opened.site.origin.as_str().to_owned(),
+            sub: claims.sub.clone(),
+            act: Actor { sub: claims.act.sub.clone() },
+            ctx: claims.ctx.clone(),
+            iat: now,
+            exp: now + assertions::LIFETIME,
+        },
+        jti: claims.jti,
+        dst: destination.to_owned(),
+    })
+}
+
+/// A link that is used or over, opened by the one it signed in, leads on to its destination.
+fn lead_on(
+    opened: &Opened,
+    visit: &Visit,
+    session: Option<&Session>,
+    refusal: Refusal,
+) -> Result<Response<Body>, Refusal> {
+    let over = matches!(refusal.denial, Denial::AlreadyUsed | Denial::Expired(_));
+    let (true, Some(claims), Some(session)) = (over, &refusal.claims, session) else {
+        return Err(refusal);
+    };
+    // An expired token was judged no further than its time: the rest is judged here.
+    if claims.aud != opened.site.name || claims.sub != session.user {
+        return Err(refusal);
+    }
+    let destination = claims
+        .dst
+        .as_deref()
+        .or(visit.next.as_deref())
+        .and_then(|destination| opened.site.judge_destination(destination).ok());
+    Ok(respond::see_other(&landing(&opened.site, destination.as_ref()))?)
+}
+
+/// Where somebody lands: an absolute URL.
+fn landing(site: &Site, destination: Option<&Destination>) -> String {
+    match destination {
+        Some(destination) => destination.url(site),
+        None => [site.origin.as_str(), &site.home].concat(),
+    }
+}
+
+/// The origins besides the site's own that the link page's form may lead to.
+///
+/// Of a callback's answer only the site's own rules say where it may redirect to.
+fn elsewhere(site: &Site, destination: Option<&Destination>) -> Vec<String> {
+    let allowed = match site.handoff {
+        Handoff::Callback(_) => site.allow_urls.as_slice(),
+        Handoff::Session => &[],
+    };
+    let destination = destination
+        .and_then(|destination| url::Url::parse(&destination.url(site)).ok())
+        .map(|url| url.origin().ascii_serialization());
+    let all = allowed.iter().map(|url| url.origin().as_str().to_owned()).chain(destination);
+    let mut elsewhere: Vec<String> = all.filter(|origin| origin != site.origin.as_str()).collect();
+    elsewhere.sort_unstable();
+    elsewhere.dedup();
+    elsewhere
+}

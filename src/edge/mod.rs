@@ -1,0 +1,103 @@
+//! All the server code: from an accepted connection to an answer.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `listen` | connections, limits, letting go |
+//! | `intake` | what a request is: authority, target, client, id |
+//! | `route` | the public listener: which site, which gate path |
+//! | `source` | where a browser's request comes from |
+//! | `links` | the link page, and the requests that spend |
+//! | `redeem` | verified, judged, spent, admitted; what follows |
+//! | `sessions` | the cookie: read, set, ended |
+//! | `visit` | a visitor's request to a site, and its way to the upstream |
+//! | `upstream`, `headers`, `cookies`, `body`, `assertions` | proxying |
+//! | `api`, `call`, `fields`, `issue`, `calls`, `limiter` | the native API |
+//! | `answer`, `respond`, `pages`, `page_headers`, `words` | what goes back |
+//! | `admin` | health, metrics, status |
+
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    config::Config,
+    edge::{assertions::Assertions, limiter::Limiter, redeem::FirstUses, upstream::Upstreams},
+    gate::{keyring::Keyring, session::SessionKeys, site::Site},
+    ops::{clock::Clock, metrics::Metrics, shutdown::Shutdown},
+    store::Store,
+};
+
+pub mod admin;
+pub mod answer;
+pub mod api;
+pub mod assertions;
+pub mod body;
+pub mod call;
+pub mod calls;
+pub mod cookies;
+pub mod fields;
+pub mod headers;
+pub mod intake;
+pub mod issue;
+pub mod limiter;
+pub mod links;
+pub mod listen;
+pub mod page_headers;
+pub mod pages;
+pub mod redeem;
+pub mod respond;
+pub mod route;
+pub mod sessions;
+pub mod source;
+pub mod upstream;
+pub mod visit;
+pub mod words;
+
+/// One running gate: what every request may need.
+#[derive(Debug)]
+pub struct Gate {
+    /// The configuration, checked.
+    pub config: Config,
+    /// The keys, replaced when their files change.
+    pub keys: ArcSwap<Keys>,
+    /// What must be remembered.
+    pub store: Store,
+    /// The wall clock.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Connections to the upstreams.
+    pub upstreams: Upstreams,
+    /// Assertions signed a moment ago.
+    pub assertions: Assertions,
+    /// Where links were used first, as far as remembered.
+    pub first_uses: FirstUses,
+    /// How fast each caller may ask, by its name.
+    pub limiters: HashMap<String, Limiter>,
+    /// Redemptions under way: the gate ends after them, whoever hung up.
+    pub spending: TaskTracker,
+    /// Says when the gate is to end.
+    pub shutdown: Shutdown,
+}
+
+/// All keys, as they stood together in their directory.
+#[derive(Debug)]
+pub struct Keys {
+    /// Signs and verifies tokens.
+    pub ring: Keyring,
+    /// Seals sessions.
+    pub sessions: SessionKeys,
+}
+
+impl Gate {
+    /// The site that this authority names.
+    pub fn site_at(&self, authority: &str) -> Option<&Arc<Site>> {
+        self.config.sites.iter().find(|site| site.origin.matches_authority(authority))
+    }
+
+    /// The site of this name.
+    pub fn site_named(&self, name: &str) -> Option<&Arc<Site>> {
+        self.config.sites.iter().find(|site| site.name == name)
+    }
+}

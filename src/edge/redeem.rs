@@ -1,0 +1,165 @@
+//! Verified, judged, spent, admitted: the one way of a token, whatever form it came in.
+
+use std::fmt;
+
+use moka::sync::Cache;
+
+use crate::{
+    edge::{Gate, intake::Intake},
+    gate::{
+        client_ip::ClientIp,
+        denial::Denial,
+        id::TokenId,
+        redeem::{Admission, Judged, Place, Refusal},
+        site::Site,
+        token::{LinkClaims, Presented, Verified},
+    },
+    ops::{
+        audit,
+        metrics::{At, Code},
+    },
+};
+
+/// The most first uses that are remembered, to tell an interception from a second click.
+const FIRST_USES: u64 = 100_000;
+
+/// Who presents a token, and which page they ask for.
+#[derive(Debug, Clone, Default)]
+pub struct Visit {
+    /// The visitor's address, where it is known.
+    pub client: Option<ClientIp>,
+    /// The page asked for, where the token names no destination.
+    pub next: Option<String>,
+}
+
+/// Where links were used first. Losing an entry costs a warning, nothing else.
+#[derive(Clone)]
+pub struct FirstUses(Cache<TokenId, ClientIp>);
+
+impl Default for FirstUses {
+    fn default() -> Self {
+        Self(Cache::new(FIRST_USES))
+    }
+}
+
+impl fmt::Debug for FirstUses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FirstUses({})", self.0.entry_count())
+    }
+}
+
+/// Size, header, key, signature, type.
+///
+/// # Errors
+/// What [`Presented::new`] and `Keyring::verify` refuse.
+pub fn verify(gate: &Gate, token: &str) -> Result<Verified, Denial> {
+    gate.keys.load().ring.verify(&Presented::new(token)?)
+}
+
+/// Time, audience, client address, destination, revocation.
+///
+/// # Errors
+/// What [`Verified::judge`] refuses.
+pub fn judge(
+    gate: &Gate,
+    site: &Site,
+    visit: &Visit,
+    verified: Verified,
+) -> Result<Judged, Refusal> {
+    let place = Place {
+        issuer: &gate.config.gate.issuer,
+        gate: &gate.config.gate.name,
+        site,
+        rules: &gate.config.links,
+        callers: &gate.config.callers,
+        client: visit.client,
+        now: gate.clock.now(),
+        revoked: revoked(gate, verified.claims()),
+        next: visit.next.as_deref(),
+    };
+    verified.judge(&place)
+}
+
+/// Whether it could still be spent; spends nothing, promises nothing.
+///
+/// # Errors
+/// [`Denial::Fenced`], [`Denial::AlreadyUsed`], [`Denial::StoreUnavailable`].
+pub fn unspent(gate: &Gate, visit: &Visit, judged: Judged) -> Result<Judged, Refusal> {
+    let claims = judged.claims();
+    match gate.store.look(claims.jti, claims.mem, claims.exp, gate.clock.now()) {
+        Ok(()) => Ok(judged),
+        Err(denial) => Err(not_again(gate, visit, denial, judged)),
+    }
+}
+
+/// Spends the token, and admits. Run it where nobody's hanging up can stop it half-way.
+///
+/// # Errors
+/// What the store refuses: [`Denial::AlreadyUsed`], [`Denial::Fenced`], [`Denial::Expired`],
+/// [`Denial::StoreFull`], [`Denial::StoreUnavailable`].
+pub async fn spend(
+    gate: &Gate,
+    intake: &Intake,
+    visit: &Visit,
+    judged: Judged,
+) -> Result<Admission, Refusal> {
+    let claims = judged.claims();
+    // The expiry as signed, not as shortened by today's `max_ttl`: raising that again must not
+    // bring back what was forgotten.
+    let spent = gate.store.spend(claims.jti, claims.mem, claims.exp, || gate.clock.now()).await;
+    let spent = match spent {
+        Ok(spent) => spent,
+        Err(denial) => return Err(not_again(gate, visit, denial, judged)),
+    };
+    let admission = Admission::new(judged, spent)?;
+    let claims = admission.claims();
+    if let Some(client) = visit.client {
+        gate.first_uses.0.insert(claims.jti, client);
+    }
+    gate.metrics.redeemed.get_or_create(&At { site: claims.aud.clone() }).inc();
+    audit::redeemed(intake.audit(), claims);
+    Ok(admission)
+}
+
+/// Counts and audits a refusal.
+pub fn refused(gate: &Gate, intake: &Intake, refusal: &Refusal, caller: Option<&str>) {
+    let code = refusal.denial.public().code;
+    gate.metrics.refused.get_or_create(&Code { code }).inc();
+    if let Denial::Internal(why) = &refusal.denial {
+        tracing::error!(%why, "a fault of the gate");
+    }
+    if refusal.first_use.is_some() {
+        gate.metrics.interceptions.inc();
+    }
+    audit::refused(intake.audit(), refusal, caller);
+}
+
+fn not_again(gate: &Gate, visit: &Visit, denial: Denial, judged: Judged) -> Refusal {
+    let claims = judged.into_claims();
+    let used = denial == Denial::AlreadyUsed;
+    let first = used.then(|| gate.first_uses.0.get(&claims.jti)).flatten();
+    Refusal {
+        // An address that is not known is not another one.
+        first_use: first.filter(|first| visit.client.is_some_and(|client| client != *first)),
+        ..Refusal::of(denial, claims)
+    }
+}
+
+/// Whether a caller has taken this link back whose sites and users it is one of.
+fn link_revoked(gate: &Gate, claims: &LinkClaims) -> bool {
+    gate.config.callers.iter().any(|caller| {
+        caller.sites.contains(&claims.aud)
+            && caller.users.matches(&claims.sub)
+            && gate.store.link_revoked_by(claims.jti, &caller.name)
+    })
+}
+
+fn revoked(gate: &Gate, claims: &LinkClaims) -> Option<&'static str> {
+    if link_revoked(gate, claims) {
+        Some("this link")
+    } else if gate.store.user_revoked(&claims.aud, &claims.sub, claims.iat) {
+        Some("all links of this user")
+    } else {
+        None
+    }
+}

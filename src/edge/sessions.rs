@@ -1,0 +1,169 @@
+//! The session cookie: read, set, renewed, ended.
+
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header::SET_COOKIE};
+use serde::Serialize;
+
+use crate::{
+    edge::{
+        Gate, body::Body, cookies, intake::Intake, page_headers::Referrer, pages, respond, source,
+    },
+    gate::{
+        claims::Claims,
+        denial::Denial,
+        id::{SessionId, TokenId},
+        redeem::{Admission, LEEWAY},
+        revoked::Revocation,
+        session::Session,
+        site::Site,
+    },
+    ops::{audit, entropy},
+};
+
+/// Who is signed in, as `GET /_once/session` says it.
+#[derive(Debug, Serialize)]
+struct Present {
+    user: String,
+    site: String,
+    caller: String,
+    id: TokenId,
+    claims: Claims,
+    signed_in_at: String,
+    expires_at: String,
+}
+
+/// The session of a request, if somebody is signed in on this site.
+///
+/// Two cookies of the name count as none: which of them is meant cannot be told.
+pub fn read(gate: &Gate, site: &Site, headers: &HeaderMap) -> Option<Session> {
+    let name = gate.config.session.cookie_for(site);
+    let sealed = cookies::only(headers, name)?;
+    let session = gate.keys.load().sessions.open(sealed, &site.name)?;
+    let now = gate.clock.now();
+    let live = session.is_live(now, gate.config.session.idle)
+        && session.begun <= now + LEEWAY
+        && gate.store.knows_sessions_of(session.mem)
+        && !gate.store.forgotten(session.expires)
+        && !gate.store.session_ended(session.id)
+        && !gate.store.user_revoked(&session.site, &session.user, session.begun);
+    live.then_some(session)
+}
+
+/// The session that an admission opens.
+pub fn begin(gate: &Gate, admission: &Admission) -> Session {
+    let now = gate.clock.now();
+    let claims = admission.claims();
+    Session {
+        user: claims.sub.clone(),
+        site: claims.aud.clone(),
+        caller: claims.act.sub.clone(),
+        link: claims.jti,
+        id: SessionId::from_bytes(entropy::random()),
+        mem: claims.mem,
+        begun: now,
+        seen: now,
+        expires: now + gate.config.session.ttl,
+        ctx: claims.ctx.clone(),
+    }
+}
+
+/// The cookie that carries a session, as `Set-Cookie` says it.
+///
+/// # Errors
+/// [`Denial::Internal`] for a session that no cookie can hold.
+pub fn cookie(gate: &Gate, site: &Site, session: &Session) -> Result<HeaderValue, Denial> {
+    let sealed = gate
+        .keys
+        .load()
+        .sessions
+        .seal(session, entropy::random())
+        .map_err(|error| Denial::Internal(error.to_string()))?;
+    set_cookie(gate, site, &sealed, "")
+}
+
+/// The cookie anew, where the idle time is counted and this one is getting old.
+pub fn renewal(gate: &Gate, site: &Site, session: &Session) -> Option<HeaderValue> {
+    let idle = gate.config.session.idle?;
+    let now = gate.clock.now();
+    // Not at every request: a sixteenth of the idle time is as exact as anybody needs.
+    (now.saturating_sub(session.seen) > idle / 16).then_some(())?;
+    cookie(gate, site, &Session { seen: now, ..session.clone() }).ok()
+}
+
+/// `GET /_once/session`
+///
+/// # Errors
+/// [`Denial::SignInRequired`] where nobody is signed in; [`Denial::MethodNotAllowed`].
+pub fn show(
+    gate: &Gate,
+    site: &Site,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, Denial> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return Err(Denial::MethodNotAllowed("GET, HEAD"));
+    }
+    let session = read(gate, site, headers).ok_or(Denial::SignInRequired)?;
+    Ok(respond::json(
+        StatusCode::OK,
+        &Present {
+            user: session.user,
+            site: session.site,
+            caller: session.caller,
+            id: session.link,
+            claims: session.ctx.unwrap_or_default(),
+            signed_in_at: respond::rfc3339(session.begun),
+            expires_at: respond::rfc3339(session.expires),
+        },
+    ))
+}
+
+/// `POST /_once/logout`; a GET asks first.
+///
+/// # Errors
+/// [`Denial::CrossSite`] for another site's page; [`Denial::StoreUnavailable`] when the end of
+/// the session could not be recorded: then it has not ended.
+pub async fn log_out(
+    gate: &Gate,
+    site: &Site,
+    intake: &Intake,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, Denial> {
+    let home = [site.origin.as_str(), &site.home].concat();
+    match *method {
+        Method::POST => {}
+        Method::GET | Method::HEAD => {
+            let user = read(gate, site, headers).map(|session| session.user);
+            return Ok(respond::page(StatusCode::OK, &[], Referrer::Origin, |nonce| {
+                let (site_host, user) = (site.origin.authority(), user.as_deref());
+                pages::logout_page(&pages::LogoutPage { site_host, user, home: &home, nonce })
+            }));
+        }
+        _ => return Err(Denial::MethodNotAllowed("GET, HEAD, POST")),
+    }
+    source::same_origin(headers, &site.origin)?;
+    if let Some(session) = read(gate, site, headers) {
+        let ended = Revocation::session(session.id, session.expires);
+        gate.store.revoke(ended, gate.clock.now()).await?;
+        audit::signed_out(intake.audit(), &session.user, &site.name, session.id);
+    }
+    let mut response = if intake.wants_page {
+        respond::page(StatusCode::OK, &[], Referrer::Nothing, |nonce| {
+            pages::signed_out_page(&pages::SignedOutPage {
+                site_host: site.origin.authority(),
+                nonce,
+            })
+        })
+    } else {
+        respond::no_content()
+    };
+    response.headers_mut().insert(SET_COOKIE, set_cookie(gate, site, "", "; Max-Age=0")?);
+    Ok(response)
+}
+
+fn set_cookie(gate: &Gate, site: &Site, value: &str, more: &str) -> Result<HeaderValue, Denial> {
+    let name = gate.config.session.cookie_for(site);
+    let secure = if site.origin.is_secure() { "; Secure" } else { "" };
+    HeaderValue::try_from(format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{more}"))
+        .map_err(|_| Denial::Internal("a session cannot stand in a header".to_owned()))
+}

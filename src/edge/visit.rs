@@ -1,0 +1,142 @@
+//! A visitor's request to a site: who is there, whether they may see it, and on to the upstream.
+
+use std::sync::Arc;
+
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{CACHE_CONTROL, SET_COOKIE},
+};
+use hyper::body::Incoming;
+
+use crate::{
+    edge::{
+        Gate, assertions,
+        body::Body,
+        headers::{self, SignedIn},
+        intake::Intake,
+        respond, sessions, source,
+    },
+    gate::{
+        claims::Claims,
+        denial::Denial,
+        path,
+        session::Session,
+        site::{Anonymous, Handoff, Site},
+    },
+    ops::metrics::At,
+};
+
+/// Answers a visitor's request with what the site's upstream says.
+///
+/// # Errors
+/// [`Denial::SignInRequired`] for nobody on a page that needs somebody; [`Denial::NotFound`] on
+/// the callback, which only the gate itself visits; [`Denial::BadGateway`] and
+/// [`Denial::GatewayTimeout`].
+pub async fn proxied(
+    gate: &Arc<Gate>,
+    site: &Site,
+    intake: &Intake,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Denial> {
+    if is_callback(site, &intake.path) {
+        return Err(Denial::NotFound);
+    }
+    let session = sessions::read(gate, site, request.headers());
+    if session.is_none() && !is_public(site, &intake.path) {
+        match &site.anonymous {
+            Anonymous::Pass => {}
+            Anonymous::Refuse => return Err(Denial::SignInRequired),
+            Anonymous::Login(url) => return sign_in(url, &request, intake),
+        }
+    }
+    let upstream = site.upstream.as_ref().ok_or(Denial::NotFound)?;
+    let visit = described(gate, site, intake);
+    let assertion = session.as_ref().map(|session| assertions::of(gate, site, session));
+    let signed_in = session
+        .as_ref()
+        .zip(assertion.as_deref())
+        .map(|(session, assertion)| signed_in(session, assertion));
+    // Under this id the gate logs it; a client's own is nobody's to rely on.
+    if let Ok(id) = HeaderValue::try_from(&intake.id) {
+        request.headers_mut().insert(respond::REQUEST_ID, id);
+    }
+    gate.metrics.proxied.get_or_create(&At { site: site.name.clone() }).inc();
+    let mut response =
+        gate.upstreams.forward(request, upstream, &visit, signed_in.as_ref()).await?;
+    if let Some(cookie) = session.and_then(|session| sessions::renewal(gate, site, &session)) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+        keep_out_of_caches(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// What the gate says of the visit itself, whoever is there.
+pub(super) fn described<'a>(gate: &'a Gate, site: &'a Site, intake: &Intake) -> headers::Visit<'a> {
+    headers::Visit {
+        host: site.origin.authority(),
+        scheme: if site.origin.is_secure() { "https" } else { "http" },
+        client: intake.client.as_ref().ok().map(|client| client.addr()),
+        cookie: gate.config.session.cookie_for(site),
+        mapping: &site.headers,
+    }
+}
+
+/// An answer that carries a visitor's session is nobody else's, whatever the upstream said of it.
+fn keep_out_of_caches(headers: &mut HeaderMap) {
+    // RFC 9213 and its predecessor: a shared cache heeds these before `Cache-Control`.
+    headers.remove("cdn-cache-control");
+    headers.remove("surrogate-control");
+    let private = headers.get_all(CACHE_CONTROL).iter().any(|line| {
+        let line = line.to_str().unwrap_or_default().to_ascii_lowercase();
+        line.split(',').any(|directive| matches!(directive.trim(), "private" | "no-store"))
+    });
+    if !private {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// Whether a path is the callback's, however it is spelled: what reads two ways is closed.
+fn is_callback(site: &Site, path: &str) -> bool {
+    match &site.handoff {
+        Handoff::Callback(callback) => path::may_reach(path, callback),
+        Handoff::Session => false,
+    }
+}
+
+/// Whether the start page has something for somebody who is not signed in.
+pub(super) fn shows_home(site: &Site) -> bool {
+    site.anonymous != Anonymous::Refuse || is_public(site, &site.home)
+}
+
+/// Whether nobody has to be signed in here. A path that an upstream could read otherwise than
+/// the globs do is not public.
+fn is_public(site: &Site, path: &str) -> bool {
+    path::canonical_path(path) && site.public.matches(path)
+}
+
+/// Sends a person to sign in; a program cannot, and is told so.
+fn sign_in(
+    url: &str,
+    request: &Request<Incoming>,
+    intake: &Intake,
+) -> Result<Response<Body>, Denial> {
+    if !intake.wants_page || !source::is_navigation(request.headers()) {
+        return Err(Denial::SignInRequired);
+    }
+    let mut response = respond::see_other(url)?;
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        *response.status_mut() = StatusCode::FOUND;
+    }
+    Ok(response)
+}
+
+fn signed_in<'a>(session: &'a Session, assertion: &'a str) -> SignedIn<'a> {
+    SignedIn {
+        user: &session.user,
+        caller: &session.caller,
+        site: &session.site,
+        link: session.link,
+        ctx: session.ctx.as_ref().map(Claims::as_object),
+        assertion,
+    }
+}

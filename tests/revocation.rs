@@ -1,0 +1,153 @@
+//! What is taken back stays taken back: a link, and a user with all links and sessions.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "this is test code, which clippy only recognises inside a #[test]"
+)]
+
+mod support;
+
+use serde_json::json;
+use support::gate::{Gate, Link, NARROW};
+
+async fn refusal(gate: &Gate, link: &Link) -> String {
+    gate.public().post_form(&link.path, &[], &[]).await.code()
+}
+
+async fn signed_in(gate: &Gate, cookie: &str) -> bool {
+    gate.public().get_with("/_once/session", &[("cookie", cookie)]).await.status == 200
+}
+
+#[tokio::test]
+async fn a_link_that_is_taken_back_does_not_open() {
+    let gate = Gate::start().await;
+    let (link, other) = (gate.link(json!({})).await, gate.link(json!({})).await);
+    let taken = gate.api().delete(&format!("/v1/links/{}", link.id)).await;
+    assert_eq!(taken.status, 204, "{}", taken.text());
+    let gate = gate.restart().await;
+    assert_eq!(refusal(&gate, &link).await, "revoked");
+    assert_eq!(gate.public().get(&link.path).await.code(), "revoked");
+    assert_eq!(gate.redeem(&link.token).await.code(), "revoked");
+    let page = gate.browser().get(&link.path).await;
+    assert_eq!(page.status, 410);
+    assert!(page.text().contains("withdrawn"), "{}", page.text());
+    assert_eq!(gate.open(&other).await.status, 303);
+    gate.stop().await;
+}
+
+/// Lets time pass, and the gate forget what it may.
+fn wait(gate: &Gate, seconds: u64) {
+    gate.wait(seconds);
+    gate.running.as_ref().unwrap().gate.store.tick(gate.clock.now());
+}
+
+#[tokio::test]
+async fn a_revocation_outlives_links_from_when_they_might_live_longer() {
+    let rate = "rate = \"1000/s\"";
+    let gate = Gate::with(|text| {
+        text.replace("[links]", "[links]\nmax_ttl = \"5h\"")
+            .replace(rate, &format!("max_ttl = \"5h\"\n{rate}"))
+    })
+    .await;
+    let [one, all] =
+        [gate.link(json!({ "ttl": 18_000 })).await, gate.link(json!({ "ttl": 18_000 })).await];
+    gate.reconfigure(|text| text.replace("max_ttl = \"5h\"", "max_ttl = \"60s\""));
+    let gate = gate.restart().await;
+    assert_eq!(gate.api().delete(&format!("/v1/links/{}", one.id)).await.status, 204);
+    wait(&gate, 3 * 3_600);
+    let store = &gate.running.as_ref().unwrap().gate.store;
+    assert!(store.link_revoked_by(one.id.parse().unwrap(), "billing"));
+    gate.reconfigure(|text| text.replace("max_ttl = \"60s\"", "max_ttl = \"5h\""));
+    let gate = gate.restart().await;
+    assert_eq!(refusal(&gate, &one).await, "revoked");
+    assert_eq!(gate.open(&all).await.status, 303);
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn a_revocation_outlives_sessions_from_when_they_might_live_longer() {
+    let gate = Gate::start().await;
+    let joe = gate.sign_in().await; // for 8 hours
+    gate.reconfigure(|text| text.replace("[session]", "[session]\nttl = \"20m\""));
+    let gate = gate.restart().await;
+    gate.api().post_json("/v1/revocations", &json!({ "user": "joe" })).await;
+    assert!(!signed_in(&gate, &joe).await);
+    wait(&gate, 3 * 3_600);
+    assert!(!signed_in(&gate, &joe).await);
+    gate.reconfigure(|text| text.replace("ttl = \"20m\"", "ttl = \"8h\""));
+    let gate = gate.restart().await;
+    assert!(!signed_in(&gate, &joe).await);
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn a_user_that_is_taken_back_loses_links_and_sessions_and_gets_new_ones() {
+    let gate = Gate::start().await;
+    let (joe, link) = (gate.sign_in().await, gate.link(json!({})).await);
+    let ann_link = gate.link(json!({ "user": "ann" })).await;
+    let ann = support::gate::cookie_of(&gate.open(&ann_link).await);
+    let ann_next = gate.link(json!({ "user": "ann" })).await;
+    let taken = gate.api().post_json("/v1/revocations", &json!({ "user": "joe" })).await;
+    assert_eq!(taken.status, 204, "{}", taken.text());
+    // To the second: what was issued up to now.
+    let same_second = gate.link(json!({})).await;
+    let gate = gate.restart().await;
+    assert!(!signed_in(&gate, &joe).await);
+    assert_eq!(gate.public().get_with("/", &[("cookie", &joe)]).await.code(), "sign_in_required");
+    for link in [&link, &same_second] {
+        assert_eq!(refusal(&gate, link).await, "revoked");
+    }
+    assert!(signed_in(&gate, &ann).await);
+    assert_eq!(gate.open(&ann_next).await.status, 303);
+    gate.wait(1);
+    assert!(signed_in(&gate, &gate.sign_in().await).await);
+    assert!(!signed_in(&gate, &joe).await);
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_begun_by_an_older_link_ends_with_its_user_however_late() {
+    let gate = Gate::start().await;
+    let joe = gate.sign_in().await;
+    gate.wait(2 * 3_600);
+    gate.api().post_json("/v1/revocations", &json!({ "user": "joe" })).await;
+    gate.wait(3 * 3_600);
+    let gate = gate.restart().await;
+    assert!(!signed_in(&gate, &joe).await);
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn who_may_not_take_back_does_not() {
+    let gate = Gate::start().await;
+    let (joe, link) = (gate.sign_in().await, gate.link(json!({})).await);
+    for key in [Some(NARROW), None, Some("og_no-key")] {
+        let api = gate.api_as(key);
+        let status = if key == Some(NARROW) { 403 } else { 401 };
+        assert_eq!(api.delete(&format!("/v1/links/{}", link.id)).await.status, status);
+        let user = json!({ "user": "joe", "site": "panel" });
+        assert_eq!(api.post_json("/v1/revocations", &user).await.status, status);
+    }
+    assert!(signed_in(&gate, &joe).await);
+    assert_eq!(gate.open(&link).await.status, 303);
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn a_caller_takes_back_only_on_its_own_sites_and_of_its_own_users() {
+    // `narrow` may revoke, but has other users: `joe` is none of its.
+    let gate = Gate::with(|text| {
+        text.replace("users = [\"test-*\"]", "users = [\"test-*\"]\nmay = [\"issue\", \"revoke\"]")
+    })
+    .await;
+    let (joe, link) = (gate.sign_in().await, gate.link(json!({})).await);
+    let api = gate.api_as(Some(NARROW));
+    assert_eq!(api.delete(&format!("/v1/links/{}", link.id)).await.status, 204, "tells nothing");
+    let user = json!({ "user": "joe", "site": "panel" });
+    assert_eq!(api.post_json("/v1/revocations", &user).await.status, 403);
+    assert!(signed_in(&gate, &joe).await);
+    assert_eq!(gate.open(&link).await.status, 303);
+    gate.stop().await;
+}
