@@ -18,14 +18,20 @@
 //! | [`ops`] | clock, entropy, telemetry, metrics, audit, shutdown | 2 |
 //! | [`edge`] | all the server code | 3 |
 //! | [`app`] | composition: configuration in, running listeners out | 4 |
-//! | `cli` | one file a command | 5 |
+//! | [`cli`] | one file a command | 5 |
 //!
 //! A file imports from its own room or from lower layers; rooms of one layer do not import each
 //! other. `tests/layers.rs` holds the house to that.
 
-pub mod app;
-pub mod config;
-pub mod edge;
 pub mod gate;
+
+pub mod config;
+
 pub mod ops;
 pub mod store;
+
+pub mod edge;
+
+pub mod app;
+
+pub mod cli;

@@ -14,11 +14,15 @@
 )]
 
 pub mod altered;
+pub mod browser;
+pub mod demo;
 pub mod dice;
 pub mod gate;
 pub mod http;
 pub mod logs;
 pub mod panel;
+pub mod process;
 pub mod tokens;
 pub mod upstream;
+pub mod villain;
 pub mod wire;

@@ -1,0 +1,45 @@
+//! `oncegate check`: everything that is wrong with a configuration, at once.
+
+use std::io::{self, Write as _};
+
+use clap::Args;
+
+use crate::{
+    cli::{configuration::ConfigArgs, failure::Failure},
+    store::keys,
+};
+
+/// What `--help` says at its end.
+const AFTER: &str = "\
+Reads the configuration, the ONCEGATE_SECTION__KEY variables and the keys, and starts nothing.
+Every fault is printed at once, each with its line, its key and what to write instead.
+
+Examples:
+  oncegate check
+  oncegate check --config /etc/oncegate/oncegate.toml && systemctl restart oncegate
+
+Exit codes: 0 good, 1 the keys are missing or unreadable, 64 the configuration has faults";
+
+/// Checks a configuration and its keys
+#[derive(Debug, Args)]
+#[command(after_help = AFTER)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Checks the configuration, then the keys that it names.
+///
+/// # Errors
+/// [`Failure::Configuration`] with every fault; [`Failure::Failed`] for the keys.
+pub fn run(args: &CheckArgs) -> Result<(), Failure> {
+    let config = args.config.load()?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{} is good", args.config.config.display())?;
+    for warning in &config.warnings {
+        writeln!(out, "  warning: {warning}")?;
+    }
+    let (keyring, _) = keys::load(&config.keys_dir)?;
+    writeln!(out, "signing key {}, in {}", keyring.current_kid(), config.keys_dir.display())?;
+    Ok(())
+}

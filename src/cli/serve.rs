@@ -1,0 +1,64 @@
+//! `oncegate serve`: runs the gate until a signal ends it.
+
+use std::pin::pin;
+
+use clap::Args;
+
+use crate::{
+    app::{self, Listeners},
+    cli::{configuration::ConfigArgs, failure::Failure},
+    config::Config,
+    ops::{clock::Clock, shutdown, telemetry},
+};
+
+/// What `--help` says at its end.
+const AFTER: &str = "\
+Listens on listen.public (links, pages, sites), listen.api (the API) and listen.admin (health,
+metrics). Logs go to standard error: text on a terminal, JSON otherwise; ONCEGATE_LOG filters
+them, e.g. ONCEGATE_LOG=info,oncegate::edge=debug. SIGTERM or SIGINT ends it in order.
+
+Examples:
+  oncegate keys new && oncegate serve
+  ONCEGATE_LISTEN__PUBLIC=0.0.0.0:8443 oncegate serve --config /etc/oncegate/oncegate.toml
+
+Exit codes: 0 ended by a signal, 1 cannot start, 64 bad usage or configuration";
+
+/// Runs the gate
+#[derive(Debug, Args)]
+#[command(after_help = AFTER)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Runs the gate until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`Failure`] if it does not start.
+pub fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let config = args.config.load()?;
+    telemetry::init(std::env::var(telemetry::FILTER).ok().as_deref());
+    let runtime = super::started(tokio::runtime::Builder::new_multi_thread())?;
+    let ended = runtime.block_on(serve(config));
+    // A start that still waits for the state's lock would be waited for here.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    let listeners = Listeners::bind(&config)?;
+    let mut signal = pin!(shutdown::signal());
+    let running = tokio::select! {
+        // First, so that it is listened for before anything takes its time.
+        biased;
+        heard = &mut signal => return heard.map_err(deaf),
+        started = app::start(config, Clock::default(), listeners) => started?,
+    };
+    let heard = signal.await.map_err(deaf);
+    running.stop().await;
+    heard
+}
+
+fn deaf(error: impl std::fmt::Display) -> Failure {
+    Failure::Failed(format!("cannot listen for signals: {error}"))
+}

@@ -1,0 +1,175 @@
+//! The real binary in a process of its own, on a directory that outlives it.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use oncegate::{ops::clock::Clock, ops::entropy, store::keys};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::{
+    gate::{BILLING, Link, PANEL, usual},
+    http::{Answer, Client},
+    upstream::Upstream,
+};
+
+/// How long a process may take for what a test waits for. A limit, not an expectation.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What outlives a process: configuration, keys, state.
+pub struct Home {
+    pub dir: TempDir,
+    config: PathBuf,
+}
+
+impl Home {
+    /// A directory with keys, and a configuration that `change` makes of the usual one.
+    pub async fn new(change: impl FnOnce(String) -> String) -> Self {
+        let (dir, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
+        let now = Clock::default().now();
+        keys::make(&dir.path().join("keys"), now - 3_600, entropy::random).unwrap();
+        let config = dir.path().join("oncegate.toml");
+        std::fs::write(&config, change(usual(&upstream))).unwrap();
+        Self { dir, config }
+    }
+
+    /// Starts a gate, without waiting for it.
+    pub fn spawn(&self) -> Process {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_oncegate"))
+            .arg("serve")
+            .arg("--config")
+            .arg(&self.config)
+            .env("ONCEGATE_LOG", "warn,oncegate::app=info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (said, lines) = unbounded_channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        // A thread, so that the process never waits for somebody to read what it says.
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = said.send(line);
+            }
+        });
+        Process { child, lines, said: Vec::new() }
+    }
+
+    /// Starts a gate, and waits until it is ready.
+    pub async fn start(&self) -> (Process, At) {
+        let mut process = self.spawn();
+        let at = process.ready().await;
+        (process, at)
+    }
+}
+
+/// A gate's process. Dropping it kills it.
+pub struct Process {
+    child: Child,
+    lines: UnboundedReceiver<String>,
+    /// What it has said so far.
+    pub said: Vec<String>,
+}
+
+impl Process {
+    /// Waits until it says that it is ready, and gives its addresses.
+    pub async fn ready(&mut self) -> At {
+        let line = self.says("\"ready\"").await;
+        let line: Value = serde_json::from_str(&line).unwrap();
+        let at = |name: &str| line[name].as_str().unwrap().parse().unwrap();
+        At { public: at("public"), api: at("api"), admin: at("admin") }
+    }
+
+    /// Waits for a line with `part` in it.
+    pub async fn says(&mut self, part: &str) -> String {
+        let found = async {
+            while let Some(line) = self.lines.recv().await {
+                self.said.push(line.clone());
+                if line.contains(part) {
+                    return Some(line);
+                }
+            }
+            None
+        };
+        let found = tokio::time::timeout(PATIENCE, found).await.unwrap_or_default();
+        found.unwrap_or_else(|| panic!("never said {part}, but\n{}", self.said.join("\n")))
+    }
+
+    /// Whether it has not ended.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// SIGKILL; it is gone when this returns.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+    }
+
+    /// Waits for its end: the exit code, and all that it said.
+    pub async fn ended(mut self) -> (Option<i32>, String) {
+        let rest = async {
+            while let Some(line) = self.lines.recv().await {
+                self.said.push(line);
+            }
+        };
+        let all = tokio::time::timeout(PATIENCE, rest).await;
+        assert!(all.is_ok(), "still runs, and said\n{}", self.said.join("\n"));
+        (self.child.wait().unwrap().code(), self.said.join("\n"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where a process answers.
+#[derive(Debug, Clone, Copy)]
+pub struct At {
+    pub public: SocketAddr,
+    pub api: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+impl At {
+    /// The API, as the caller `billing`.
+    pub fn client(self) -> Client {
+        Client::new(self.api).bearer(BILLING)
+    }
+
+    /// A link for `joe`, with the longest life that the caller may ask for.
+    pub async fn link(self) -> Link {
+        let ask = json!({ "user": "joe", "ttl": 300 });
+        let answer = self.client().post_json("/v1/links", &ask).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        Link::of(&answer.json())
+    }
+
+    /// Redeems over the API.
+    pub async fn redeem(self, link: &Link) -> Answer {
+        self.client().post_json("/v1/redeem", &json!({ "token": link.token })).await
+    }
+
+    /// Posts the link page's form.
+    pub async fn open(self, link: &Link) -> Answer {
+        let browser = Client::new(self.public).host(PANEL).header("sec-fetch-site", "same-origin");
+        browser.post_form(&link.path, &[], &[]).await
+    }
+}
