@@ -190,7 +190,7 @@ async fn a_token_judged_in_time_but_delayed_past_the_drop_of_its_bucket_is_refus
     let (parts, ()) = http::Request::post("/").header("host", "x").body(()).unwrap().into_parts();
     let peer = std::net::Ipv4Addr::LOCALHOST.into();
     let (intake, _) = Intake::read(&gate, peer, ClientIpSource::Peer, &parts);
-    let visit = redeem::Visit::default();
+    let visit = redeem::Presenter::default();
     let judged = || {
         let verified = redeem::verify(&gate, &link.token).unwrap();
         let site = gate.site_named("panel").unwrap();

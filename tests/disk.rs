@@ -160,7 +160,8 @@ async fn small_disk(mib: usize) -> Option<(Home, Disk)> {
             write!(text, ", \"{name}\"").unwrap();
         }
         let hash = support::gate::key_hash(FILLER);
-        writeln!(text, "]\nkey_sha256 = [\"{hash}\"]\nmay = [\"revoke\"]").unwrap();
+        writeln!(text, "]\nkey_sha256 = [\"{hash}\"]\nmay = [\"revoke\"]\nrate = \"1000/s\"")
+            .unwrap();
         text.replace("dir = \"state\"", "dir = \"disk/state\"")
     })
     .await;

@@ -15,6 +15,7 @@ use oncegate::{
     cli::keys::{KeysAction, run},
     gate::{
         id::{MemoryId, SessionId, TokenId},
+        keyring::SigningKey,
         session::Session,
     },
     store::keys::{
@@ -69,6 +70,7 @@ fn session() -> Session {
         id: SessionId::from_bytes([2; 16]),
         mem: MemoryId::from_bytes([3; 16]),
         begun: NOW,
+        issued: NOW,
         seen: NOW,
         expires: NOW + 28_800,
         ctx: None,
@@ -459,10 +461,14 @@ fn openssl_reads_the_key_files() {
 fn version_2_of_pkcs8_is_read_too() {
     use ed25519_dalek::pkcs8::EncodePrivateKey as _;
     let dir = fresh();
-    let key = ed25519_dalek::SigningKey::from_bytes(&random());
+    let seed = random();
+    let key = ed25519_dalek::SigningKey::from_bytes(&seed);
     let pem = key.to_pkcs8_pem(ed25519_dalek::pkcs8::spki::der::pem::LineEnding::CRLF).unwrap();
+    // SEQUENCE of 81 bytes, INTEGER 1: the version that has the public key in it (RFC 5958).
+    assert!(pem.contains("\r\nMFECAQEw"));
     fs::write(dir.path().join("current.pem"), pem.as_bytes()).unwrap();
-    load(dir.path()).unwrap();
+    let (keyring, _) = load(dir.path()).unwrap();
+    assert_eq!(keyring.current_kid(), SigningKey::from_secret(&seed).unwrap().kid());
 }
 
 #[test]

@@ -190,7 +190,6 @@ async fn a_page_asked_for_that_leads_elsewhere_is_not_carried_along() {
         "/..;//evil.example?_once=T",
         "/%0d%0aSet-Cookie:%20a=b?_once=T",
         "/_once/logout?_once=T",
-        "/_once/l/x?_once=T",
         "/a?b;_once=x&_once=T",
         "/a?%255Fonce=x&_once=T",
     ];

@@ -151,3 +151,33 @@ async fn a_caller_takes_back_only_on_its_own_sites_and_of_its_own_users() {
     assert_eq!(gate.open(&link).await.status, 303);
     gate.stop().await;
 }
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_hides_nothing_from_a_revocation() {
+    for ahead in [15, 3_600] {
+        let gate = Gate::start().await;
+        gate.wait(ahead);
+        let (link, cookie) = (gate.link(json!({})).await, gate.sign_in().await);
+        gate.clock.set(gate.clock.now() - ahead);
+        let asked = json!({ "user": "joe" });
+        assert_eq!(gate.api().post_json("/v1/revocations", &asked).await.status, 204);
+        wait(&gate, ahead + 1);
+        assert!(!signed_in(&gate, &cookie).await, "{ahead}");
+        assert_ne!(gate.open(&link).await.status, 303, "{ahead}");
+        gate.wait(60);
+        gate.sign_in().await;
+        gate.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn revocations_count_against_the_callers_rate() {
+    let gate = Gate::with(|text| text.replace("rate = \"1000/s\"", "rate = \"2/h\"")).await;
+    let made_up = "/v1/links/AAAAAAAAAAAAAAAAAAAAAA";
+    assert_eq!(gate.api().delete(made_up).await.status, 204);
+    let asked = json!({ "user": "joe" });
+    assert_eq!(gate.api().post_json("/v1/revocations", &asked).await.status, 204);
+    assert_eq!(gate.api().delete(made_up).await.code(), "rate_limited");
+    assert_eq!(gate.api().post_json("/v1/revocations", &asked).await.code(), "rate_limited");
+    gate.stop().await;
+}

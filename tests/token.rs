@@ -212,6 +212,7 @@ fn session() -> Session {
         id: SessionId::from_bytes([2; 16]),
         mem: MemoryId::from_bytes([3; 16]),
         begun: NOW,
+        issued: NOW,
         seen: NOW,
         expires: NOW + 28_800,
         ctx: None,

@@ -15,7 +15,7 @@ use crate::{app::upkeep, edge::Gate, ops::shutdown::Trigger, store::keys::Watch}
 /// How long requests under way may still spend once the gate is to end.
 const SPENDING_ENDS: Duration = Duration::from_secs(2);
 /// How long their answers may then take.
-const DRAINING_ENDS: Duration = Duration::from_secs(28);
+const DRAINING_ENDS: Duration = Duration::from_secs(24);
 
 /// A gate that runs.
 #[derive(Debug)]

@@ -6,11 +6,13 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     cli::{configuration, failure::Failure},
-    ops::{clock::Clock, entropy},
+    ops::{
+        clock::{Clock, rfc3339},
+        entropy,
+    },
     store::keys::{self, Entry, KeyError, Lifetimes, Role},
 };
 
@@ -159,7 +161,7 @@ pub fn run(
                 writeln!(out, "removed: {}", line(entry))?;
             }
             for (entry, until) in &retired.kept {
-                writeln!(out, "kept until {}: {}", at(*until), line(entry))?;
+                writeln!(out, "kept until {}: {}", rfc3339(*until), line(entry))?;
             }
             if retired.removed.is_empty() && retired.kept.is_empty() {
                 writeln!(out, "there is no previous key")?;
@@ -183,19 +185,10 @@ fn line(entry: &Entry) -> String {
     let kid = entry.kid.as_deref().unwrap_or("(seals sessions)");
     let mut line = format!("{role:<8}  {kid:<43}");
     if let Some(made) = entry.made {
-        line.extend(["  made ", &at(made)]);
+        line.extend(["  made ", &rfc3339(made)]);
     }
     if let Some(rotated) = entry.rotated {
-        line.extend(["  rotated ", &at(rotated)]);
+        line.extend(["  rotated ", &rfc3339(rotated)]);
     }
     line + "  " + &entry.file
-}
-
-/// A time as RFC 3339 writes it, in UTC with seconds.
-fn at(time: u64) -> String {
-    i64::try_from(time)
-        .ok()
-        .and_then(|time| OffsetDateTime::from_unix_timestamp(time).ok())
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| time.to_string())
 }

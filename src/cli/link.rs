@@ -18,7 +18,7 @@ ONCEGATE_LINK__KEY; never give the key as an argument, where every user of the m
 
 Examples:
   oncegate link --user joe --api http://127.0.0.1:8081 --key-file billing.key
-  oncegate link --user joe --destination ac-ps-detail-invoice --value 4711 --ip 203.0.113.7
+  oncegate link --user joe --destination invoice --value 4711 --ip 203.0.113.7
   oncegate link --user joe --destination '/reports?year=2025#q3' --ttl 120 --json
 
 Exit codes: 0 good, 1 refused or no answer, 64 bad usage";

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::{
     cli::{failure::Failure, inspect::said},
     config::Config,
-    edge::respond::rfc3339,
     gate::{
         client_ip::ClientIp,
         denial::Denial,
@@ -15,6 +14,7 @@ use crate::{
         redeem::Place,
         token::{LinkClaims, Presented},
     },
+    ops::clock::rfc3339,
 };
 
 /// The steps, in the order in which a gate takes them; the spending comes last.

@@ -6,13 +6,12 @@ use crate::{
     config::{
         checked::Found,
         keys,
-        links::PAGES,
         raw::{Node, Value},
         reader::{Reading, Section, one_of},
         units,
     },
     gate::{
-        caller::{Caller, Permissions, Rate},
+        caller::{Caller, Page, Permissions, Rate},
         client_ip::Networks,
         glob::Globs,
         link::LinkRules,
@@ -54,7 +53,7 @@ pub(super) fn read(
     let claims = globs(&mut section, "claims", &[]);
     let from = networks(&mut section);
     let max_ttl = section.read_or("max_ttl", units::seconds, MAX_TTL.min(links.max_ttl));
-    let page = section.read("page", one_of(&PAGES, &[]));
+    let page = section.read("page", one_of(&Page::ALL, &[]));
     let rate = section.read_or("rate", units::rate, Rate { count: 50, seconds: 1 });
     let path = section.path().to_owned();
     section.done();

@@ -11,9 +11,6 @@ use crate::{
     },
 };
 
-/// What `page` may be, here and in a caller.
-pub(super) const PAGES: [(&str, Page); 3] =
-    [("auto", Page::Auto), ("confirm", Page::Confirm), ("none", Page::None)];
 const BINDING: [(&str, BindIp); 3] =
     [("off", BindIp::Off), ("optional", BindIp::Optional), ("required", BindIp::Required)];
 /// No link lives longer than this, in seconds: the seen-set remembers each use until then.
@@ -24,7 +21,7 @@ pub(super) fn read(mut section: Section<'_>) -> LinkRules {
     let rules = LinkRules {
         ttl: section.read_or("ttl", units::seconds, 60),
         max_ttl: section.read_or("max_ttl", units::seconds, 15 * 60),
-        page: section.read_or("page", one_of(&PAGES, &[]), Page::Auto),
+        page: section.read_or("page", one_of(&Page::ALL, &[]), Page::Auto),
         bind_ip: section.read_or("bind_ip", one_of(&BINDING, &[]), BindIp::Optional),
         ipv4_prefix: section.read_or("ipv4_prefix", units::number(16, 32), 32),
         ipv6_prefix: section.read_or("ipv6_prefix", units::number(32, 128), 64),

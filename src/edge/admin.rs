@@ -1,6 +1,6 @@
 //! The `admin` listener: alive, ready, counted, and a page for people.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -16,7 +16,10 @@ use crate::{
         respond,
     },
     gate::denial::Denial,
-    ops::metrics::{self, Reason},
+    ops::{
+        clock::rfc3339,
+        metrics::{self, Reason},
+    },
 };
 
 #[derive(Debug, Serialize)]
@@ -34,7 +37,10 @@ pub fn answer(gate: Option<&Arc<Gate>>, request: &Request<Incoming>) -> Response
         ("/live", _) => respond::json(StatusCode::OK, &Health { status: "live", reason: None }),
         (_, None) => respond::json(
             StatusCode::SERVICE_UNAVAILABLE,
-            &Health { status: "starting", reason: Some("the journal is being read") },
+            &Health {
+                status: "starting",
+                reason: Some("its state is being read, or the lock on it waited for"),
+            },
         ),
         ("/ready", Some(gate)) => ready(gate),
         ("/metrics", Some(gate)) => {
@@ -72,10 +78,11 @@ fn rendered(gate: &Gate) -> String {
     metrics.entries.set(gauge(status.entries as u64));
     metrics.max_entries.set(gauge(status.max_entries as u64));
     metrics.horizon.set(gauge(status.horizon));
-    metrics.refused_full.set(gauge(status.refused_full));
+    metrics.refused_full.inner().store(status.refused_full, Ordering::Relaxed);
     metrics.store_up.set(i64::from(status.healthy));
     for (reason, count) in status.new_memories {
-        metrics.mem_changes.get_or_create(&Reason { reason }).set(gauge(count));
+        let counter = metrics.mem_changes.get_or_create(&Reason { reason }).clone();
+        counter.inner().store(count, Ordering::Relaxed);
     }
     metrics.render()
 }
@@ -83,12 +90,8 @@ fn rendered(gate: &Gate) -> String {
 fn page(gate: &Gate) -> Response<Body> {
     let status = gate.store.status();
     let keys = gate.keys.load();
-    let current = keys.ring.current_kid();
-    let keys: Vec<StatusKey<'_>> = keys
-        .ring
-        .kids()
-        .map(|kid| StatusKey { kid, role: if kid == current { "current" } else { "verifies" } })
-        .collect();
+    let keys: Vec<StatusKey<'_>> =
+        keys.ring.roles().map(|(kid, role)| StatusKey { kid, role }).collect();
     let sites: Vec<StatusSite<'_>> = gate
         .config
         .sites
@@ -103,11 +106,11 @@ fn page(gate: &Gate) -> Response<Body> {
         gate.config.callers.iter().map(|caller| caller.name.as_str()).collect();
     let horizon = match status.horizon {
         0 => "none yet".to_owned(),
-        horizon => respond::rfc3339(horizon),
+        horizon => rfc3339(horizon),
     };
     let mem = status.mem.to_string();
     let state = status.why.as_deref().unwrap_or("ready");
-    let now = respond::rfc3339(gate.clock.now());
+    let now = rfc3339(gate.clock.now());
     respond::page(StatusCode::OK, &[], Referrer::Nothing, |nonce| {
         pages::status_page(&StatusPage {
             gate: &gate.config.gate.name,

@@ -13,7 +13,7 @@ use crate::{
 
 /// The members of `application/problem+json`.
 #[derive(Debug, Clone, Serialize)]
-pub struct Problem {
+pub(super) struct Problem {
     r#type: String,
     title: &'static str,
     status: u16,
@@ -24,7 +24,7 @@ pub struct Problem {
 
 impl Problem {
     /// What a stranger may learn of a refusal.
-    pub fn of(denial: &Denial) -> Self {
+    pub(super) fn of(denial: &Denial) -> Self {
         let public = denial.public();
         Self {
             r#type: format!("urn:oncegate:problem:{}", public.code),
@@ -37,7 +37,7 @@ impl Problem {
 }
 
 /// A refusal, to a program.
-pub fn problem(denial: &Denial) -> Response<Body> {
+pub(super) fn problem(denial: &Denial) -> Response<Body> {
     let mut response = respond::json(status(denial), &Problem::of(denial));
     response
         .headers_mut()
@@ -46,13 +46,13 @@ pub fn problem(denial: &Denial) -> Response<Body> {
 }
 
 /// A refusal, to a visitor: a page where a person reads it.
-pub fn refusal(intake: &Intake, site: Option<&Site>, denial: &Denial) -> Response<Body> {
+pub(super) fn refusal(intake: &Intake, site: Option<&Site>, denial: &Denial) -> Response<Body> {
     if !intake.wants_page {
         return problem(denial);
     }
     // Where nobody is signed in, a start page that asks for just that leads nowhere.
     let worth_it = |site: &&Site| *denial != Denial::SignInRequired || visit::shows_home(site);
-    let home = site.filter(worth_it).map(|site| [site.origin.as_str(), &site.home].concat());
+    let home = site.filter(worth_it).map(Site::home_url);
     let response = respond::page(status(denial), &[], Referrer::Nothing, |nonce| {
         pages::refusal_page(&pages::RefusalPage {
             denial,

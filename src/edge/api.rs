@@ -3,14 +3,17 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use http::{HeaderMap, Method, Request, Response, header, request::Parts};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use serde_json::Value;
 
 use crate::{
     edge::{
-        Gate, answer, body::Body, call::Call, calls, fields, intake::Intake, issue, redeem,
-        respond, source,
+        Gate, answer,
+        body::Body,
+        call::Call,
+        calls, fields,
+        intake::{self, Intake},
+        issue, redeem, respond, source,
     },
     gate::{
         caller::{self, Caller},
@@ -155,34 +158,8 @@ async fn read_json(
     body: Incoming,
     most: u64,
 ) -> Result<Value, Denial> {
-    if !has_type(headers, "application/json") {
+    if !intake::has_type(headers, "application/json") {
         return Err(Denial::UnsupportedMediaType("application/json"));
     }
-    fields::json(&read_body(gate, body, most).await?)
-}
-
-/// Whether the body is of this media type, whatever its parameters.
-pub fn has_type(headers: &HeaderMap, media_type: &str) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case(media_type)
-}
-
-/// Reads a whole body of at most `most` bytes, in at most the time that bodies may take.
-///
-/// # Errors
-/// [`Denial::PayloadTooLarge`]; [`Denial::Unreadable`] when it breaks off or takes too long.
-pub async fn read_body(gate: &Gate, body: Incoming, most: u64) -> Result<Vec<u8>, Denial> {
-    // By its length alone, before the first byte: who waits for `100 Continue` need not send it.
-    if body.size_hint().lower() > most {
-        return Err(Denial::PayloadTooLarge(most));
-    }
-    let limit = usize::try_from(most).unwrap_or(usize::MAX);
-    let collected = Limited::new(body, limit).collect();
-    match tokio::time::timeout(gate.config.limits.body_timeout, collected).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes().to_vec()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Denial::PayloadTooLarge(most)),
-        Ok(Err(_)) => Err(Denial::Unreadable("the body broke off".to_owned())),
-        Err(_) => Err(Denial::Unreadable("the body took too long".to_owned())),
-    }
+    fields::json(&intake::read_body(gate, body, most).await?)
 }

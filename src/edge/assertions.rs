@@ -7,6 +7,7 @@ use moka::sync::Cache;
 use crate::{
     edge::Gate,
     gate::{
+        claims::Claims,
         id::SessionId,
         session::Session,
         site::Site,
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// How long an assertion is valid, in seconds.
-pub const LIFETIME: u64 = 60;
+const LIFETIME: u64 = 60;
 /// The age at which a new one is signed, in seconds.
 const RENEWED_AT: u64 = 30;
 /// The most sessions whose assertion is kept; losing one costs a signature.
@@ -57,20 +58,28 @@ pub fn of(gate: &Gate, site: &Site, session: &Session) -> Arc<str> {
         return signed.text;
     }
     gate.metrics.assertion_misses.inc();
-    let claims = claims(gate, site, session, now);
+    let claims = claims(gate, site, &session.user, &session.caller, session.ctx.clone());
     let text: Arc<str> = keys.ring.sign_assertion(&claims).into();
     let kid = keys.ring.current_kid().into();
     gate.assertions.0.insert(session.id, Signed { at: now, kid, text: Arc::clone(&text) });
     text
 }
 
-fn claims(gate: &Gate, site: &Site, session: &Session, now: u64) -> AssertionClaims {
+/// What an upstream is told about somebody: the same in an assertion and in a login assertion.
+pub(super) fn claims(
+    gate: &Gate,
+    site: &Site,
+    user: &str,
+    caller: &str,
+    ctx: Option<Claims>,
+) -> AssertionClaims {
+    let now = gate.clock.now();
     AssertionClaims {
         iss: gate.config.gate.issuer.clone(),
         aud: site.origin.as_str().to_owned(),
-        sub: session.user.clone(),
-        act: Actor { sub: session.caller.clone() },
-        ctx: session.ctx.clone(),
+        sub: user.to_owned(),
+        act: Actor { sub: caller.to_owned() },
+        ctx,
         iat: now,
         exp: now + LIFETIME,
     }

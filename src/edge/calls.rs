@@ -1,5 +1,7 @@
 //! The other calls of the API: redeem, inspect, revoke.
 
+use std::sync::atomic::Ordering;
+
 use http::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
@@ -9,8 +11,8 @@ use crate::{
     edge::{
         body::Body,
         call::Call,
-        fields::{Fields, invalid},
-        redeem::{self, Visit},
+        fields::Fields,
+        redeem::{self, Presenter},
         respond,
     },
     gate::{
@@ -24,7 +26,7 @@ use crate::{
         site::Site,
         token::LinkClaims,
     },
-    ops::audit,
+    ops::{audit, clock::rfc3339},
 };
 
 /// What a token says, as its redeemer gets it.
@@ -65,15 +67,15 @@ pub(super) async fn redeem(call: &Call<'_>, value: Value) -> Result<Response<Bod
     let asked = asked(value)?;
     let verified = redeem::verify(call.gate, &asked.token)?;
     let site = own_site(call, verified.claims(), asked.site.as_deref())?;
-    let visit = Visit { client: asked.ip, next: None };
+    let by = Presenter { client: asked.ip, next: None };
     let (gate, intake) = (call.gate.clone(), call.intake.clone());
     // On a task of its own: what is spent is also recorded and audited, whoever hangs up.
     let spent = call.gate.spending.spawn(async move {
-        let judged = redeem::judge(&gate, &site, &visit, verified)?;
-        redeem::spend(&gate, &intake, &visit, judged).await
+        let judged = redeem::judge(&gate, &site, &by, verified)?;
+        redeem::spend(&gate, &intake, &by, judged).await
     });
     let admission = spent.await.map_err(|error| Denial::Internal(error.to_string()))??;
-    Ok(respond::json(StatusCode::OK, &Redeemed::of(admission.claims().clone())))
+    Ok(respond::json(StatusCode::OK, &Redeemed::of(admission.into_claims())))
 }
 
 /// `POST /v1/inspect`: spends nothing.
@@ -82,12 +84,12 @@ pub(super) fn inspect(call: &Call<'_>, value: Value) -> Result<Response<Body>, R
         return Err(Denial::Forbidden("this caller may not inspect tokens".to_owned()).into());
     }
     let asked = asked(value)?;
-    let visit = Visit { client: asked.ip, next: None };
+    let by = Presenter { client: asked.ip, next: None };
     let seen = redeem::verify(call.gate, &asked.token).and_then(|verified| {
         let claims = verified.claims().clone();
         let site = own_site(call, &claims, asked.site.as_deref())?;
-        let refused = redeem::judge(call.gate, &site, &visit, verified)
-            .and_then(|judged| redeem::unspent(call.gate, &visit, judged))
+        let refused = redeem::judge(call.gate, &site, &by, verified)
+            .and_then(|judged| redeem::unspent(call.gate, &by, judged))
             .map_err(|refusal| refusal.denial)
             .err();
         Ok((claims, refused))
@@ -114,7 +116,10 @@ pub(super) fn inspect(call: &Call<'_>, value: Value) -> Result<Response<Body>, R
 /// what is out may be from when it was more, or be judged when it is more again.
 pub(super) async fn revoke_link(call: &Call<'_>, id: &str) -> Result<Response<Body>, Refusal> {
     may_revoke(call)?;
-    let id: TokenId = id.parse().map_err(|_| invalid("id", "the id of a link is expected"))?;
+    // Each takes room for a day, and ids that never were take it too.
+    call.limiter()?.take_one()?;
+    let id: TokenId =
+        id.parse().map_err(|_| Denial::invalid("id", "the id of a link is expected"))?;
     let now = call.gate.clock.now();
     let until = now + LONGEST_LINK + LEEWAY;
     let revocation = Revocation::link(id, &call.caller.name, until);
@@ -127,6 +132,7 @@ pub(super) async fn revoke_link(call: &Call<'_>, id: &str) -> Result<Response<Bo
 /// long as any configuration lets a session last.
 pub(super) async fn revoke_user(call: &Call<'_>, value: Value) -> Result<Response<Body>, Refusal> {
     may_revoke(call)?;
+    call.limiter()?.take_one()?;
     let mut fields = Fields::of(value)?;
     let user = fields.required("user")?;
     let site = fields.text("site")?;
@@ -143,8 +149,10 @@ pub(super) async fn revoke_user(call: &Call<'_>, value: Value) -> Result<Respons
     };
     let now = call.gate.clock.now();
     let until = now + LONGEST_SESSION.max(LONGEST_LINK + LEEWAY);
+    // Under a clock that has gone back, what was issued before is dated later than now.
+    let at = call.gate.issued_until.load(Ordering::SeqCst).max(now);
     for site in sites {
-        let revocation = Revocation::user(&site, &user, now, until);
+        let revocation = Revocation::user(&site, &user, at, until);
         call.gate.store.revoke(revocation, now).await?;
         audit::revoked(call.intake.audit(), &call.caller.name, "user", &user, Some(&site));
     }
@@ -166,7 +174,9 @@ fn asked(value: Value) -> Result<Asked, Denial> {
     let token = fields.required("token")?;
     let ip = fields
         .text("ip")?
-        .map(|ip| ip.parse().map_err(|_| invalid("ip", "the visitor's address is expected")))
+        .map(|ip| {
+            ip.parse().map_err(|_| Denial::invalid("ip", "the visitor's address is expected"))
+        })
         .transpose()?;
     let site = fields.text("site")?;
     fields.end()?;
@@ -202,8 +212,8 @@ impl Redeemed {
             destination: claims.dst,
             claims: claims.ctx.unwrap_or_default(),
             caller: claims.act.sub,
-            issued_at: respond::rfc3339(claims.iat),
-            expires_at: respond::rfc3339(claims.exp),
+            issued_at: rfc3339(claims.iat),
+            expires_at: rfc3339(claims.exp),
         }
     }
 }

@@ -11,7 +11,7 @@ use http::{
 const HOST_PREFIX: &[u8] = b"__Host-";
 
 /// The value of the cookie `name`; two of that name count as none.
-pub fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(super) fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let lines = headers.get_all(COOKIE).iter();
     let mut values = lines
         .flat_map(pairs)
@@ -23,7 +23,7 @@ pub fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// Removes the cookie `name` from a request, and leaves the others byte for byte.
 ///
 /// Several `Cookie` lines become one (RFC 6265, 5.4: a browser sends one).
-pub fn strip_request(headers: &mut HeaderMap, name: &str) {
+pub(super) fn strip_request(headers: &mut HeaderMap, name: &str) {
     let lines = headers.get_all(COOKIE);
     let ours = |pair: &&[u8]| is_session(cookie_name(pair), name);
     let several = lines.iter().nth(1).is_some();
@@ -46,7 +46,7 @@ pub fn strip_request(headers: &mut HeaderMap, name: &str) {
 }
 
 /// Removes every `Set-Cookie` that would set, or read back as, the cookie `name`.
-pub fn strip_response(headers: &mut HeaderMap, name: &str) {
+pub(super) fn strip_response(headers: &mut HeaderMap, name: &str) {
     let ours = |line: &HeaderValue| {
         let pair = pairs(line).next().unwrap_or_default().trim_ascii();
         // A nameless cookie `=n=v` is sent back as `n=v`, which reads as the cookie `n`.

@@ -2,17 +2,22 @@
 
 use serde_json::{Map, Value};
 
-use crate::gate::{caller::Page, claims, claims::Claims, denial::Denial};
+use crate::gate::{
+    caller::{NotAPage, Page},
+    claims,
+    claims::Claims,
+    denial::Denial,
+};
 
 /// The members of a JSON object that nobody has taken yet.
 #[derive(Debug)]
-pub struct Fields(Map<String, Value>);
+pub(super) struct Fields(Map<String, Value>);
 
 /// Reads the bytes of a JSON text, strictly: no member twice, nothing behind it.
 ///
 /// # Errors
 /// [`Denial::Unreadable`].
-pub fn json(bytes: &[u8]) -> Result<Value, Denial> {
+pub(super) fn json(bytes: &[u8]) -> Result<Value, Denial> {
     claims::value_from_json(bytes).map_err(|error| Denial::Unreadable(format!("not JSON: {error}")))
 }
 
@@ -21,7 +26,7 @@ impl Fields {
     ///
     /// # Errors
     /// [`Denial::Unreadable`] for any other value.
-    pub fn of(value: Value) -> Result<Self, Denial> {
+    pub(super) fn of(value: Value) -> Result<Self, Denial> {
         match value {
             Value::Object(members) => Ok(Self(members)),
             _ => Err(Denial::Unreadable("a JSON object is expected".to_owned())),
@@ -32,11 +37,11 @@ impl Fields {
     ///
     /// # Errors
     /// [`Denial::Invalid`] naming the field.
-    pub fn text(&mut self, name: &str) -> Result<Option<String>, Denial> {
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Denial> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(invalid(name, "a string is expected")),
+            Some(_) => Err(Denial::invalid(name, "a string is expected")),
         }
     }
 
@@ -44,19 +49,21 @@ impl Fields {
     ///
     /// # Errors
     /// [`Denial::Invalid`] naming the field.
-    pub fn required(&mut self, name: &str) -> Result<String, Denial> {
-        self.text(name)?.ok_or_else(|| invalid(name, "is required"))
+    pub(super) fn required(&mut self, name: &str) -> Result<String, Denial> {
+        self.text(name)?.ok_or_else(|| Denial::invalid(name, "is required"))
     }
 
     /// A whole number of seconds that may be left out.
     ///
     /// # Errors
     /// [`Denial::Invalid`] for anything else: negative, with a fraction, as text.
-    pub fn seconds(&mut self, name: &str) -> Result<Option<u64>, Denial> {
+    pub(super) fn seconds(&mut self, name: &str) -> Result<Option<u64>, Denial> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Number(number)) if number.is_u64() => Ok(number.as_u64()),
-            Some(_) => Err(invalid(name, "a whole number of seconds, at least 1, is expected")),
+            Some(_) => {
+                Err(Denial::invalid(name, "a whole number of seconds, at least 1, is expected"))
+            }
         }
     }
 
@@ -64,7 +71,7 @@ impl Fields {
     ///
     /// # Errors
     /// [`Denial::Invalid`] naming the field.
-    pub fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>, Denial> {
+    pub(super) fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>, Denial> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(vec![text])),
@@ -72,11 +79,11 @@ impl Fields {
                 .into_iter()
                 .map(|value| match value {
                     Value::String(text) => Ok(text),
-                    _ => Err(invalid(name, "a string or a list of strings is expected")),
+                    _ => Err(Denial::invalid(name, "a string or a list of strings is expected")),
                 })
                 .collect::<Result<_, _>>()
                 .map(Some),
-            Some(_) => Err(invalid(name, "a string or a list of strings is expected")),
+            Some(_) => Err(Denial::invalid(name, "a string or a list of strings is expected")),
         }
     }
 
@@ -84,8 +91,8 @@ impl Fields {
     ///
     /// # Errors
     /// [`Denial::Invalid`] naming the field.
-    pub fn values(&mut self, name: &str) -> Result<Vec<String>, Denial> {
-        let wrong = || invalid(name, "a list of strings or whole numbers is expected");
+    pub(super) fn values(&mut self, name: &str) -> Result<Vec<String>, Denial> {
+        let wrong = || Denial::invalid(name, "a list of strings or whole numbers is expected");
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(Value::Array(values)) => values
@@ -106,13 +113,13 @@ impl Fields {
     ///
     /// # Errors
     /// [`Denial::Invalid`] naming the field.
-    pub fn claims(&mut self, name: &str) -> Result<Option<Claims>, Denial> {
+    pub(super) fn claims(&mut self, name: &str) -> Result<Option<Claims>, Denial> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::Object(members)) => {
-                Claims::new(members).map(Some).map_err(|error| invalid(name, &error.to_string()))
-            }
-            Some(_) => Err(invalid(name, "an object is expected")),
+            Some(Value::Object(members)) => Claims::new(members)
+                .map(Some)
+                .map_err(|error| Denial::invalid(name, error.to_string())),
+            Some(_) => Err(Denial::invalid(name, "an object is expected")),
         }
     }
 
@@ -120,33 +127,26 @@ impl Fields {
     ///
     /// # Errors
     /// [`Denial::Invalid`] naming the field.
-    pub fn page(&mut self, name: &str) -> Result<Option<Page>, Denial> {
-        match self.text(name)?.as_deref() {
-            None => Ok(None),
-            Some("auto") => Ok(Some(Page::Auto)),
-            Some("confirm") => Ok(Some(Page::Confirm)),
-            Some("none") => Ok(Some(Page::None)),
-            Some(_) => Err(invalid(name, "auto, confirm or none is expected")),
-        }
+    pub(super) fn page(&mut self, name: &str) -> Result<Option<Page>, Denial> {
+        self.text(name)?
+            .map(|page| {
+                page.parse().map_err(|NotAPage| Denial::invalid(name, NotAPage.to_string()))
+            })
+            .transpose()
     }
 
     /// Nothing is left that nobody has taken.
     ///
     /// # Errors
     /// [`Denial::Invalid`] naming the first one: a misspelt field must not silently do nothing.
-    pub fn end(self) -> Result<(), Denial> {
+    pub(super) fn end(self) -> Result<(), Denial> {
         match self.0.into_iter().next() {
             None => Ok(()),
             Some((name, _)) => {
                 // The name is the client's own text; what is echoed of it is bounded.
                 let name: String = name.chars().take(64).collect();
-                Err(invalid(&name, "there is no such field"))
+                Err(Denial::invalid(&name, "there is no such field"))
             }
         }
     }
-}
-
-/// A field that is wrong.
-pub fn invalid(field: &str, why: &str) -> Denial {
-    Denial::Invalid { field: field.to_owned(), why: why.to_owned() }
 }

@@ -37,7 +37,7 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 /// Families of names that are never a client's to send.
 const GATE_PREFIXES: [&str; 3] = ["x-oncegate-", "x-forwarded-", "proxy-"];
 /// Names that are never a client's to send. The hop-by-hop ones are of RFC 9110, 7.6.1.
-const GATE_NAMES: [&str; 18] = [
+const GATE_NAMES: [&str; 24] = [
     "connection",
     "keep-alive",
     "te",
@@ -53,8 +53,14 @@ const GATE_NAMES: [&str; 18] = [
     "true-client-ip",
     "x-client-ip",
     "x-cluster-client-ip",
-    "x-original-url", // some frameworks route by these two: the path judged must be the path served
+    "client-ip",
+    "x-forwarded",
+    "x-original-forwarded-for",
+    "x-original-url", // some frameworks route by these: the path judged must be the path served
     "x-rewrite-url",
+    "x-original-uri",
+    "x-original-host",
+    "x-host",
     "proxy", // becomes HTTP_PROXY in a CGI environment
 ];
 /// What of a visitor's own request goes along to an upstream's callback.

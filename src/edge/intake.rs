@@ -7,6 +7,8 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, Method, header, request::Parts, uri::PathAndQuery};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
 
 use crate::{
     edge::Gate,
@@ -126,11 +128,7 @@ fn client(
     headers: &HeaderMap,
     trusted: &client_ip::Networks,
 ) -> Result<ClientIp, Unreadable> {
-    let name = match source {
-        ClientIpSource::Peer => return Ok(ClientIp::new(peer)),
-        ClientIpSource::XForwardedFor => "x-forwarded-for",
-        ClientIpSource::Forwarded => "forwarded",
-    };
+    let Some(name) = source.header() else { return Ok(ClientIp::new(peer)) };
     let lines: Vec<&[u8]> = headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect();
     client_ip::resolve(source, peer, &lines, trusted)
 }
@@ -160,4 +158,30 @@ fn wants_page(headers: &HeaderMap) -> bool {
 
 fn unreadable(why: &str) -> Denial {
     Denial::Unreadable(why.to_owned())
+}
+
+/// Whether the body is of this media type, whatever its parameters.
+pub fn has_type(headers: &HeaderMap, media_type: &str) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(media_type)
+}
+
+/// Reads a whole body of at most `most` bytes, in at most the time that bodies may take.
+///
+/// # Errors
+/// [`Denial::PayloadTooLarge`]; [`Denial::Unreadable`] when it breaks off or takes too long.
+pub async fn read_body(gate: &Gate, body: Incoming, most: u64) -> Result<Vec<u8>, Denial> {
+    // By its length alone, before the first byte: who waits for `100 Continue` need not send it.
+    if body.size_hint().lower() > most {
+        return Err(Denial::PayloadTooLarge(most));
+    }
+    let limit = usize::try_from(most).unwrap_or(usize::MAX);
+    let collected = Limited::new(body, limit).collect();
+    match tokio::time::timeout(gate.config.limits.body_timeout, collected).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes().to_vec()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Denial::PayloadTooLarge(most)),
+        Ok(Err(_)) => Err(Denial::Unreadable("the body broke off".to_owned())),
+        Err(_) => Err(Denial::Unreadable("the body took too long".to_owned())),
+    }
 }

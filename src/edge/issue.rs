@@ -5,14 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    edge::{
-        answer,
-        body::Body,
-        call::Call,
-        fields::{Fields, invalid},
-        limiter::MAX_BATCH,
-        redeem, respond,
-    },
+    edge::{answer, body::Body, call::Call, fields::Fields, limiter::MAX_BATCH, redeem, respond},
     gate::{
         denial::Denial,
         id::TokenId,
@@ -20,7 +13,7 @@ use crate::{
         link,
         policy::{self, Ask},
     },
-    ops::{audit, entropy, metrics::IssuedBy},
+    ops::{audit, clock::rfc3339, entropy, metrics::IssuedBy},
 };
 
 /// A link, as the caller gets it.
@@ -43,23 +36,24 @@ enum Item {
 
 /// `POST /v1/links`
 pub(super) fn link(call: &Call<'_>, value: Value) -> Result<Response<Body>, Denial> {
-    may_issue(call)?;
+    // Judged again with each link; here before the limiter, which counts only who may issue.
+    policy::may_issue(call.caller)?;
     let ask = ask(value)?;
-    limiter(call)?.take_one()?;
+    call.limiter()?.take_one()?;
     Ok(respond::json(StatusCode::CREATED, &one(call, ask)?))
 }
 
 /// `POST /v1/links/batch`: each is judged for itself, one's refusal costs the others nothing.
 pub(super) fn batch(call: &Call<'_>, value: Value) -> Result<Response<Body>, Denial> {
-    may_issue(call)?;
+    policy::may_issue(call.caller)?;
     let Value::Array(asked) = value else {
         return Err(Denial::Unreadable("a JSON array of requests is expected".to_owned()));
     };
     let count = u32::try_from(asked.len()).unwrap_or(u32::MAX);
     if !(1..=MAX_BATCH).contains(&count) {
-        return Err(invalid("batch", "1 to 1,000 requests are expected"));
+        return Err(Denial::invalid("batch", "1 to 1,000 requests are expected"));
     }
-    limiter(call)?.take_batch(count)?;
+    call.limiter()?.take_batch(count)?;
     let items: Vec<Item> = asked
         .into_iter()
         .map(|value| match ask(value).and_then(|ask| one(call, ask)) {
@@ -79,7 +73,7 @@ fn one(call: &Call<'_>, ask: Ask) -> Result<Link, Denial> {
     let gate = call.gate;
     let permitted = policy::permit(ask, call.caller, &gate.config.sites, &gate.config.links)?;
     let site = permitted.site().clone();
-    let now = gate.clock.now();
+    let now = gate.issuing_now();
     let issuer = Issuer {
         iss: &gate.config.gate.issuer,
         gate: &gate.config.gate.name,
@@ -95,7 +89,7 @@ fn one(call: &Call<'_>, ask: Ask) -> Result<Link, Denial> {
         id: claims.jti,
         token,
         url,
-        expires_at: respond::rfc3339(claims.exp),
+        expires_at: rfc3339(claims.exp),
         expires_in: claims.exp.saturating_sub(now),
     })
 }
@@ -114,20 +108,4 @@ fn ask(value: Value) -> Result<Ask, Denial> {
     };
     fields.end()?;
     Ok(ask)
-}
-
-/// Judged again by the policy; here before the limiter, which counts only who may issue.
-fn may_issue(call: &Call<'_>) -> Result<(), Denial> {
-    if call.caller.may.issue {
-        Ok(())
-    } else {
-        Err(Denial::Forbidden("this caller may not issue links".to_owned()))
-    }
-}
-
-fn limiter<'g>(call: &Call<'g>) -> Result<&'g crate::edge::limiter::Limiter, Denial> {
-    call.gate
-        .limiters
-        .get(&call.caller.name)
-        .ok_or_else(|| Denial::Internal(format!("caller {} has no limiter", call.caller.name)))
 }

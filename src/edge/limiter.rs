@@ -55,14 +55,16 @@ impl Limiter {
     /// [`Denial::RateLimited`].
     pub fn take_batch(&self, count: u32) -> Result<(), Denial> {
         let Some(count) = NonZeroU32::new(count) else { return Ok(()) };
+        // What a batch takes is gone for single links too; one no larger than their burst is
+        // held to it, or batches of one would have the larger.
+        let larger = match self.singles.check_n(count) {
+            Ok(Err(until)) => return Err(self.limited(until.earliest_possible())),
+            Ok(Ok(())) => false,
+            Err(_) => true,
+        };
         match self.all.check_n(count) {
             Ok(Ok(())) => {
-                // What a batch takes is gone for single links too.
-                for _ in 0..count.get() {
-                    if self.singles.check().is_err() {
-                        break;
-                    }
-                }
+                while larger && self.singles.check().is_ok() {}
                 Ok(())
             }
             Ok(Err(until)) => Err(self.limited(until.earliest_possible())),
@@ -88,6 +90,14 @@ mod tests {
         assert!(matches!(limiter.take_one(), Err(Denial::RateLimited(1..=1_800))));
         assert_eq!(limiter.take_batch(900), Ok(()));
         assert!(matches!(limiter.take_batch(900), Err(Denial::RateLimited(_))));
+    }
+
+    #[test]
+    fn batches_of_one_are_single_links() {
+        let limiter = Limiter::new(Rate { count: 2, seconds: 3_600 });
+        assert_eq!(limiter.take_batch(1), Ok(()));
+        assert_eq!(limiter.take_batch(1), Ok(()));
+        assert!(matches!(limiter.take_batch(1), Err(Denial::RateLimited(_))));
     }
 
     #[test]

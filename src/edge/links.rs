@@ -5,13 +5,18 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header::SET_COOKIE};
+use http::{HeaderMap, Method, Response, StatusCode, header::SET_COOKIE};
 use hyper::body::Incoming;
 
 use crate::{
     edge::{
-        Gate, api, assertions, body::Body, intake::Intake, page_headers::Referrer, pages, redeem,
-        redeem::Visit, respond, sessions, source, visit,
+        Gate, assertions,
+        body::Body,
+        intake::{self, Intake},
+        page_headers::Referrer,
+        pages, redeem,
+        redeem::Presenter,
+        respond, sessions, source, visit,
     },
     gate::{
         caller::Page,
@@ -21,7 +26,7 @@ use crate::{
         redeem::{Admission, Judged, Refusal},
         session::Session,
         site::{Handoff, Site},
-        token::{Actor, AssertionClaims, LoginAssertionClaims},
+        token::LoginAssertionClaims,
     },
 };
 
@@ -29,8 +34,8 @@ use crate::{
 const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 
 /// One visit to a link of a site.
-#[derive(Debug, Clone)]
-pub struct Opened {
+#[derive(Debug)]
+pub(super) struct Opened {
     /// The gate.
     pub gate: Arc<Gate>,
     /// The site.
@@ -45,12 +50,13 @@ pub struct Opened {
 
 /// `/_once/l/TOKEN`
 pub(super) async fn at_path(
-    opened: Opened,
-    request: Request<Incoming>,
+    opened: Arc<Opened>,
+    method: &Method,
+    body: Incoming,
 ) -> Result<Response<Body>, Refusal> {
-    match *request.method() {
-        Method::GET | Method::HEAD => open(opened, request.method(), None).await,
-        Method::POST => post(opened, request.into_body()).await,
+    match *method {
+        Method::GET | Method::HEAD => open(opened, method, None).await,
+        Method::POST => post(opened, body).await,
         Method::OPTIONS => Ok(respond::allowing(METHODS)),
         _ => Err(Denial::MethodNotAllowed(METHODS).into()),
     }
@@ -58,7 +64,7 @@ pub(super) async fn at_path(
 
 /// `?_once=TOKEN` on any page of the site; `page` is that page without the token.
 pub(super) async fn on_page(
-    opened: Opened,
+    opened: Arc<Opened>,
     method: &Method,
     page: String,
 ) -> Result<Response<Body>, Refusal> {
@@ -72,15 +78,15 @@ pub(super) async fn on_page(
 
 /// Shows the link's page, or what speaks against it; spends only where the link needs no page.
 async fn open(
-    opened: Opened,
+    opened: Arc<Opened>,
     method: &Method,
     next: Option<String>,
 ) -> Result<Response<Body>, Refusal> {
-    let visit = Visit { client: opened.intake.client.as_ref().ok().copied(), next };
+    let by = Presenter { client: opened.intake.client.as_ref().ok().copied(), next };
     let session = sessions::read(&opened.gate, &opened.site, &opened.headers);
-    let judged = match look(&opened, &visit) {
+    let judged = match look(&opened, &by) {
         Ok(judged) => judged,
-        Err(refusal) => return lead_on(&opened, &visit, session.as_ref(), refusal),
+        Err(refusal) => return lead_on(&opened, &by, session.as_ref(), refusal),
     };
     let user = judged.claims().sub.clone();
     let somebody_else = session.map(|session| session.user).filter(|other| *other != user);
@@ -91,20 +97,20 @@ async fn open(
         && source::is_visit(&opened.headers)
     {
         source::not_early(&opened.headers)?;
-        return spend(opened, visit, judged).await;
+        return spend(opened, by, judged).await;
     }
     let auto = page != Page::Confirm && !source::is_preview(&opened.headers);
-    let elsewhere = elsewhere(&opened.site, judged.destination());
-    let elsewhere: Vec<&str> = elsewhere.iter().map(String::as_str).collect();
+    let origins = elsewhere(&opened.site, judged.destination());
+    let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
     let action = [link::PATH, &opened.token].concat();
-    let home = [opened.site.origin.as_str(), &opened.site.home].concat();
-    Ok(respond::page(StatusCode::OK, &elsewhere, Referrer::Origin, |nonce| {
+    let home = opened.site.home_url();
+    Ok(respond::page(StatusCode::OK, &origins, Referrer::Origin, |nonce| {
         pages::link_page(&pages::LinkPage {
             site_host: opened.site.origin.authority(),
             user: (!auto || somebody_else.is_some()).then_some(user.as_str()),
             signed_in_as: somebody_else.as_deref(),
             action: &action,
-            next: visit.next.as_deref(),
+            next: by.next.as_deref(),
             home: &home,
             auto: auto && somebody_else.is_none(),
             nonce,
@@ -113,42 +119,42 @@ async fn open(
 }
 
 /// All that is checked before spending.
-fn look(opened: &Opened, visit: &Visit) -> Result<Judged, Refusal> {
+fn look(opened: &Opened, by: &Presenter) -> Result<Judged, Refusal> {
     let verified = redeem::verify(&opened.gate, &opened.token)?;
     if verified.claims().via.is_some() {
         let denial = Denial::WrongType("a dialect's link, in the native form");
         return Err(Refusal::of(denial, verified.into_claims()));
     }
-    let judged = redeem::judge(&opened.gate, &opened.site, visit, verified)?;
-    redeem::unspent(&opened.gate, visit, judged)
+    let judged = redeem::judge(&opened.gate, &opened.site, by, verified)?;
+    redeem::unspent(&opened.gate, by, judged)
 }
 
 /// The page's form: spends, and signs in.
-async fn post(opened: Opened, body: Incoming) -> Result<Response<Body>, Refusal> {
+async fn post(opened: Arc<Opened>, body: Incoming) -> Result<Response<Body>, Refusal> {
     source::not_early(&opened.headers)?;
     source::same_origin(&opened.headers, &opened.site.origin)?;
     let next = next(&opened, body).await?;
-    let visit = Visit { client: opened.intake.client.as_ref().ok().copied(), next };
+    let by = Presenter { client: opened.intake.client.as_ref().ok().copied(), next };
     let judged = redeem::verify(&opened.gate, &opened.token)
         .map_err(Refusal::from)
-        .and_then(|verified| redeem::judge(&opened.gate, &opened.site, &visit, verified));
+        .and_then(|verified| redeem::judge(&opened.gate, &opened.site, &by, verified));
     let answered = match judged {
-        Ok(judged) => spend(opened.clone(), visit.clone(), judged).await,
+        Ok(judged) => spend(opened.clone(), by.clone(), judged).await,
         Err(refusal) => Err(refusal),
     };
     answered.or_else(|refusal| {
         let session = sessions::read(&opened.gate, &opened.site, &opened.headers);
-        lead_on(&opened, &visit, session.as_ref(), refusal)
+        lead_on(&opened, &by, session.as_ref(), refusal)
     })
 }
 
 /// The page asked for, out of the form.
 async fn next(opened: &Opened, body: Incoming) -> Result<Option<String>, Denial> {
-    let body = api::read_body(&opened.gate, body, opened.gate.config.limits.max_body).await?;
+    let body = intake::read_body(&opened.gate, body, opened.gate.config.limits.max_body).await?;
     if body.is_empty() {
         return Ok(None);
     }
-    if !api::has_type(&opened.headers, "application/x-www-form-urlencoded") {
+    if !intake::has_type(&opened.headers, "application/x-www-form-urlencoded") {
         return Err(Denial::UnsupportedMediaType("application/x-www-form-urlencoded"));
     }
     let mut all = url::form_urlencoded::parse(&body).filter(|(name, _)| name == "next");
@@ -159,10 +165,14 @@ async fn next(opened: &Opened, body: Incoming) -> Result<Option<String>, Denial>
 }
 
 /// Spends and admits on a task of its own: it runs to its end even if the client goes away.
-async fn spend(opened: Opened, visit: Visit, judged: Judged) -> Result<Response<Body>, Refusal> {
+async fn spend(
+    opened: Arc<Opened>,
+    by: Presenter,
+    judged: Judged,
+) -> Result<Response<Body>, Refusal> {
     let spending = opened.gate.spending.clone();
     let task = spending.spawn(async move {
-        let admission = redeem::spend(&opened.gate, &opened.intake, &visit, judged).await?;
+        let admission = redeem::spend(&opened.gate, &opened.intake, &by, judged).await?;
         Ok(admit(&opened, &admission).await?)
     });
     task.await.map_err(|error| Denial::Internal(error.to_string()))?
@@ -188,19 +198,16 @@ async fn admit(opened: &Opened, admission: &Admission) -> Result<Response<Body>,
 
 fn login_assertion(opened: &Opened, admission: &Admission) -> String {
     let claims = admission.claims();
-    let now = opened.gate.clock.now();
     let destination =
         admission.destination().map_or(opened.site.home.as_str(), Destination::as_str);
     opened.gate.keys.load().ring.sign_login_assertion(&LoginAssertionClaims {
-        assertion: AssertionClaims {
-            iss: opened.gate.config.gate.issuer.clone(),
-            aud: opened.site.origin.as_str().to_owned(),
-            sub: claims.sub.clone(),
-            act: Actor { sub: claims.act.sub.clone() },
-            ctx: claims.ctx.clone(),
-            iat: now,
-            exp: now + assertions::LIFETIME,
-        },
+        assertion: assertions::claims(
+            &opened.gate,
+            &opened.site,
+            &claims.sub,
+            &claims.act.sub,
+            claims.ctx.clone(),
+        ),
         jti: claims.jti,
         dst: destination.to_owned(),
     })
@@ -209,7 +216,7 @@ fn login_assertion(opened: &Opened, admission: &Admission) -> String {
 /// A link that is used or over, opened by the one it signed in, leads on to its destination.
 fn lead_on(
     opened: &Opened,
-    visit: &Visit,
+    by: &Presenter,
     session: Option<&Session>,
     refusal: Refusal,
 ) -> Result<Response<Body>, Refusal> {
@@ -224,7 +231,7 @@ fn lead_on(
     let destination = claims
         .dst
         .as_deref()
-        .or(visit.next.as_deref())
+        .or(by.next.as_deref())
         .and_then(|destination| opened.site.judge_destination(destination).ok());
     Ok(respond::see_other(&landing(&opened.site, destination.as_ref()))?)
 }
@@ -233,7 +240,7 @@ fn lead_on(
 fn landing(site: &Site, destination: Option<&Destination>) -> String {
     match destination {
         Some(destination) => destination.url(site),
-        None => [site.origin.as_str(), &site.home].concat(),
+        None => site.home_url(),
     }
 }
 

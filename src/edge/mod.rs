@@ -15,7 +15,13 @@
 //! | `answer`, `respond`, `pages`, `page_headers`, `words` | what goes back |
 //! | `admin` | health, metrics, status |
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
@@ -29,30 +35,30 @@ use crate::{
 };
 
 pub mod admin;
-pub mod answer;
+mod answer;
 pub mod api;
 pub mod assertions;
 pub mod body;
-pub mod call;
-pub mod calls;
-pub mod cookies;
-pub mod fields;
+mod call;
+mod calls;
+mod cookies;
+mod fields;
 pub mod headers;
 pub mod intake;
-pub mod issue;
+mod issue;
 pub mod limiter;
-pub mod links;
+mod links;
 pub mod listen;
-pub mod page_headers;
-pub mod pages;
+mod page_headers;
+mod pages;
 pub mod redeem;
-pub mod respond;
+mod respond;
 pub mod route;
-pub mod sessions;
-pub mod source;
+mod sessions;
+mod source;
 pub mod upstream;
-pub mod visit;
-pub mod words;
+mod visit;
+mod words;
 
 /// One running gate: what every request may need.
 #[derive(Debug)]
@@ -75,6 +81,8 @@ pub struct Gate {
     pub first_uses: FirstUses,
     /// How fast each caller may ask, by its name.
     pub limiters: HashMap<String, Limiter>,
+    /// The latest second at which a link was issued or a session begun.
+    pub issued_until: AtomicU64,
     /// Redemptions under way: the gate ends after them, whoever hung up.
     pub spending: TaskTracker,
     /// Says when the gate is to end.
@@ -91,6 +99,13 @@ pub struct Keys {
 }
 
 impl Gate {
+    /// The time, as what is issued or begun now bears it.
+    pub(crate) fn issuing_now(&self) -> u64 {
+        let now = self.clock.now();
+        self.issued_until.fetch_max(now, Ordering::SeqCst);
+        now
+    }
+
     /// The site that this authority names.
     pub fn site_at(&self, authority: &str) -> Option<&Arc<Site>> {
         self.config.sites.iter().find(|site| site.origin.matches_authority(authority))

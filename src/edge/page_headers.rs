@@ -13,7 +13,7 @@ const STRICT: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none
 
 /// What a page sends to the places it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Referrer {
+pub(super) enum Referrer {
     /// The origin: for the link page and the logout question, whose own forms would be sent with
     /// `Origin: null` under the stricter policy, and be refused.
     Origin,
@@ -25,7 +25,7 @@ pub enum Referrer {
 ///
 /// `form_action` are origins that the page's form may lead to besides the gate's own: browsers
 /// hold the redirect after a form to this list too, so it names the destination's origin.
-pub fn security_headers(
+pub(super) fn security_headers(
     nonce: &str,
     form_action: &[&str],
     referrer: Referrer,

@@ -13,7 +13,7 @@ use crate::{
 /// The page that a link opens: its form spends the token.
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "link.html", config = "src/edge/pages/askama.toml")]
-pub struct LinkPage<'a> {
+pub(super) struct LinkPage<'a> {
     /// The authority of the site, as the visitor knows it.
     pub site_host: &'a str,
     /// Whom the link signs in; `confirm` and the question name them.
@@ -34,7 +34,7 @@ pub struct LinkPage<'a> {
 
 /// A refusal, as a person understands it.
 #[derive(Debug, Clone, Copy)]
-pub struct RefusalPage<'a> {
+pub(super) struct RefusalPage<'a> {
     /// Why.
     pub denial: &'a Denial,
     /// The site's start page, where there is one worth going to.
@@ -48,7 +48,7 @@ pub struct RefusalPage<'a> {
 /// The question before the session ends.
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "logout.html", config = "src/edge/pages/askama.toml")]
-pub struct LogoutPage<'a> {
+pub(super) struct LogoutPage<'a> {
     /// The authority of the site.
     pub site_host: &'a str,
     /// Who is signed in, if anybody.
@@ -62,7 +62,7 @@ pub struct LogoutPage<'a> {
 /// What is shown once the session has ended.
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "signed_out.html", config = "src/edge/pages/askama.toml")]
-pub struct SignedOutPage<'a> {
+pub(super) struct SignedOutPage<'a> {
     /// The authority of the site.
     pub site_host: &'a str,
     /// The nonce of the page's policy.
@@ -72,7 +72,7 @@ pub struct SignedOutPage<'a> {
 /// The operator's view of the gate. No secrets: callers by name, keys by `kid`.
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "status.html", config = "src/edge/pages/askama.toml")]
-pub struct StatusPage<'a> {
+pub(super) struct StatusPage<'a> {
     /// The gate's name.
     pub gate: &'a str,
     /// The version that runs.
@@ -101,7 +101,7 @@ pub struct StatusPage<'a> {
 
 /// A line of the status page.
 #[derive(Debug, Clone, Copy)]
-pub struct StatusSite<'a> {
+pub(super) struct StatusSite<'a> {
     /// The site's name.
     pub name: &'a str,
     /// Its origin.
@@ -112,7 +112,7 @@ pub struct StatusSite<'a> {
 
 /// A line of the status page.
 #[derive(Debug, Clone, Copy)]
-pub struct StatusKey<'a> {
+pub(super) struct StatusKey<'a> {
     /// The RFC 7638 thumbprint.
     pub kid: &'a str,
     /// "current", "next" or "previous".
@@ -120,12 +120,12 @@ pub struct StatusKey<'a> {
 }
 
 /// The page that a link opens, as HTML.
-pub fn link_page(page: &LinkPage<'_>) -> String {
+pub(super) fn link_page(page: &LinkPage<'_>) -> String {
     rendered(page)
 }
 
 /// A refusal, as HTML.
-pub fn refusal_page(page: &RefusalPage<'_>) -> String {
+pub(super) fn refusal_page(page: &RefusalPage<'_>) -> String {
     rendered(&Refusal {
         public: page.denial.public(),
         words: words(page.denial),
@@ -136,17 +136,17 @@ pub fn refusal_page(page: &RefusalPage<'_>) -> String {
 }
 
 /// The question before the session ends, as HTML.
-pub fn logout_page(page: &LogoutPage<'_>) -> String {
+pub(super) fn logout_page(page: &LogoutPage<'_>) -> String {
     rendered(page)
 }
 
 /// What is shown once the session has ended, as HTML.
-pub fn signed_out_page(page: &SignedOutPage<'_>) -> String {
+pub(super) fn signed_out_page(page: &SignedOutPage<'_>) -> String {
     rendered(page)
 }
 
 /// The operator's view, as HTML.
-pub fn status_page(page: &StatusPage<'_>) -> String {
+pub(super) fn status_page(page: &StatusPage<'_>) -> String {
     rendered(page)
 }
 

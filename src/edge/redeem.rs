@@ -25,7 +25,7 @@ const FIRST_USES: u64 = 100_000;
 
 /// Who presents a token, and which page they ask for.
 #[derive(Debug, Clone, Default)]
-pub struct Visit {
+pub struct Presenter {
     /// The visitor's address, where it is known.
     pub client: Option<ClientIp>,
     /// The page asked for, where the token names no destination.
@@ -63,7 +63,7 @@ pub fn verify(gate: &Gate, token: &str) -> Result<Verified, Denial> {
 pub fn judge(
     gate: &Gate,
     site: &Site,
-    visit: &Visit,
+    by: &Presenter,
     verified: Verified,
 ) -> Result<Judged, Refusal> {
     let place = Place {
@@ -72,10 +72,10 @@ pub fn judge(
         site,
         rules: &gate.config.links,
         callers: &gate.config.callers,
-        client: visit.client,
+        client: by.client,
         now: gate.clock.now(),
         revoked: revoked(gate, verified.claims()),
-        next: visit.next.as_deref(),
+        next: by.next.as_deref(),
     };
     verified.judge(&place)
 }
@@ -84,11 +84,11 @@ pub fn judge(
 ///
 /// # Errors
 /// [`Denial::Fenced`], [`Denial::AlreadyUsed`], [`Denial::StoreUnavailable`].
-pub fn unspent(gate: &Gate, visit: &Visit, judged: Judged) -> Result<Judged, Refusal> {
+pub fn unspent(gate: &Gate, by: &Presenter, judged: Judged) -> Result<Judged, Refusal> {
     let claims = judged.claims();
     match gate.store.look(claims.jti, claims.mem, claims.exp, gate.clock.now()) {
         Ok(()) => Ok(judged),
-        Err(denial) => Err(not_again(gate, visit, denial, judged)),
+        Err(denial) => Err(not_again(gate, by, denial, judged)),
     }
 }
 
@@ -100,7 +100,7 @@ pub fn unspent(gate: &Gate, visit: &Visit, judged: Judged) -> Result<Judged, Ref
 pub async fn spend(
     gate: &Gate,
     intake: &Intake,
-    visit: &Visit,
+    by: &Presenter,
     judged: Judged,
 ) -> Result<Admission, Refusal> {
     let claims = judged.claims();
@@ -109,11 +109,15 @@ pub async fn spend(
     let spent = gate.store.spend(claims.jti, claims.mem, claims.exp, || gate.clock.now()).await;
     let spent = match spent {
         Ok(spent) => spent,
-        Err(denial) => return Err(not_again(gate, visit, denial, judged)),
+        Err(denial) => return Err(not_again(gate, by, denial, judged)),
     };
+    // Judged before it was recorded: a revocation answered in between holds.
+    if let Some(why) = revoked(gate, judged.claims()) {
+        return Err(Refusal::of(Denial::Revoked(why), judged.into_claims()));
+    }
     let admission = Admission::new(judged, spent)?;
     let claims = admission.claims();
-    if let Some(client) = visit.client {
+    if let Some(client) = by.client {
         gate.first_uses.0.insert(claims.jti, client);
     }
     gate.metrics.redeemed.get_or_create(&At { site: claims.aud.clone() }).inc();
@@ -134,13 +138,13 @@ pub fn refused(gate: &Gate, intake: &Intake, refusal: &Refusal, caller: Option<&
     audit::refused(intake.audit(), refusal, caller);
 }
 
-fn not_again(gate: &Gate, visit: &Visit, denial: Denial, judged: Judged) -> Refusal {
+fn not_again(gate: &Gate, by: &Presenter, denial: Denial, judged: Judged) -> Refusal {
     let claims = judged.into_claims();
     let used = denial == Denial::AlreadyUsed;
     let first = used.then(|| gate.first_uses.0.get(&claims.jti)).flatten();
     Refusal {
         // An address that is not known is not another one.
-        first_use: first.filter(|first| visit.client.is_some_and(|client| client != *first)),
+        first_use: first.filter(|first| by.client.is_some_and(|client| client != *first)),
         ..Refusal::of(denial, claims)
     }
 }
@@ -149,8 +153,8 @@ fn not_again(gate: &Gate, visit: &Visit, denial: Denial, judged: Judged) -> Refu
 fn link_revoked(gate: &Gate, claims: &LinkClaims) -> bool {
     gate.config.callers.iter().any(|caller| {
         caller.sites.contains(&claims.aud)
-            && caller.users.matches(&claims.sub)
             && gate.store.link_revoked_by(claims.jti, &caller.name)
+            && caller.users.matches(&claims.sub)
     })
 }
 

@@ -7,7 +7,6 @@ use http::{
     },
 };
 use serde::Serialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     edge::{
@@ -20,32 +19,32 @@ use crate::{
 
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 /// Names a request in logs and answers.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A value as JSON.
-pub fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     typed(status, "application/json", serde_json::to_vec(value).unwrap_or_default())
 }
 
 /// A text that is JSON already.
-pub fn json_text(text: &'static str) -> Response<Body> {
+pub(super) fn json_text(text: &'static str) -> Response<Body> {
     typed(StatusCode::OK, "application/json", text.as_bytes().to_vec())
 }
 
 /// A body of some media type.
-pub fn typed(status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Response<Body> {
+pub(super) fn typed(status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Response<Body> {
     let mut response = bare(status, body::full(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
 /// 204, without a body.
-pub fn no_content() -> Response<Body> {
+pub(super) fn no_content() -> Response<Body> {
     bare(StatusCode::NO_CONTENT, body::empty())
 }
 
 /// 204, naming the methods that are taken.
-pub fn allowing(methods: &'static str) -> Response<Body> {
+pub(super) fn allowing(methods: &'static str) -> Response<Body> {
     let mut response = no_content();
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
     response
@@ -55,7 +54,7 @@ pub fn allowing(methods: &'static str) -> Response<Body> {
 ///
 /// # Errors
 /// [`Denial::Internal`] for a location that no header can carry; judged destinations can be.
-pub fn see_other(location: &str) -> Result<Response<Body>, Denial> {
+pub(super) fn see_other(location: &str) -> Result<Response<Body>, Denial> {
     let location = HeaderValue::try_from(location)
         .map_err(|_| Denial::Internal("a destination cannot stand in a header".to_owned()))?;
     let mut response = bare(StatusCode::SEE_OTHER, body::empty());
@@ -66,7 +65,7 @@ pub fn see_other(location: &str) -> Result<Response<Body>, Denial> {
 /// A page for a person: what `render` makes of a fresh nonce.
 ///
 /// `form_action` are the origins that its form may lead to besides the gate's own.
-pub fn page(
+pub(super) fn page(
     status: StatusCode,
     form_action: &[&str],
     referrer: Referrer,
@@ -81,20 +80,11 @@ pub fn page(
 }
 
 /// The same answer, naming its request.
-pub fn with_request_id(mut response: Response<Body>, id: &str) -> Response<Body> {
+pub(super) fn with_request_id(mut response: Response<Body>, id: &str) -> Response<Body> {
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
-}
-
-/// Seconds since the Unix epoch as RFC 3339 in UTC, with seconds.
-pub fn rfc3339(seconds: u64) -> String {
-    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| "9999-12-31T23:59:59Z".to_owned())
 }
 
 fn bare(status: StatusCode, body: Body) -> Response<Body> {
@@ -119,12 +109,6 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_rfc_3339_in_utc_with_seconds() {
-        assert_eq!(rfc3339(1_764_000_000), "2025-11-24T16:00:00Z");
-        assert_eq!(rfc3339(u64::MAX), "9999-12-31T23:59:59Z");
-    }
 
     #[test]
     fn what_no_header_can_carry_is_no_redirect() {

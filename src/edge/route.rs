@@ -13,7 +13,7 @@ use crate::{
         links::{self, Opened},
         redeem, respond, sessions, visit,
     },
-    gate::{denial::Denial, link, path, redeem::Refusal, site::Site},
+    gate::{denial::Denial, link, redeem::Refusal, site::Site},
 };
 
 /// The public keys.
@@ -54,18 +54,23 @@ async fn route(
         return Ok(jwks(gate, request.method())?);
     }
     let site = site.ok_or_else(|| Denial::WrongSite(intake.authority.clone()))?;
-    let opened = |token: String, request: &Request<Incoming>| Opened {
-        gate: gate.clone(),
-        site: site.clone(),
-        intake: intake.clone(),
-        headers: request.headers().clone(),
-        token,
+    let opened = |token, headers| {
+        let (gate, site, intake) = (gate.clone(), site.clone(), intake.clone());
+        Arc::new(Opened { gate, site, intake, headers, token })
     };
-    if let Some((token, page)) = carried(intake)? {
-        return links::on_page(opened(token, &request), &request.method().clone(), page).await;
-    }
-    if let Some(token) = path.strip_prefix(link::PATH) {
-        return links::at_path(opened(token.to_owned(), &request), request).await;
+    let at_path = path.strip_prefix(link::PATH);
+    match (carried(intake)?, at_path) {
+        (Some(_), Some(_)) => return Err(two_tokens().into()),
+        (Some((token, page)), None) => {
+            let (parts, _) = request.into_parts();
+            return links::on_page(opened(token, parts.headers), &parts.method, page).await;
+        }
+        (None, Some(token)) => {
+            let (parts, body) = request.into_parts();
+            let opened = opened(token.to_owned(), parts.headers);
+            return links::at_path(opened, &parts.method, body).await;
+        }
+        (None, None) => {}
     }
     match path {
         "/_once/session" => Ok(sessions::show(gate, site, request.method(), request.headers())?),
@@ -73,16 +78,9 @@ async fn route(
             let (method, headers) = (request.method(), request.headers());
             Ok(sessions::log_out(gate, site, intake, method, headers).await?)
         }
-        _ if is_gates(path) => Err(Denial::NotFound.into()),
+        _ if link::is_gates_own(path) => Err(Denial::NotFound.into()),
         _ => Ok(visit::proxied(gate, site, intake, request).await?),
     }
-}
-
-/// Whether a path is the gate's, however it is spelled: nothing under it is ever proxied.
-fn is_gates(path: &str) -> bool {
-    let read = path::decoded_path(path);
-    // `/_once/../x` is another path to some, and the gate's to all others.
-    path.starts_with("/_once/") || read == "/_once" || read.starts_with("/_once/")
 }
 
 /// The token that the query carries, and the page asked for: the same target without it.
@@ -98,11 +96,15 @@ fn carried(intake: &Intake) -> Result<Option<(String, String)>, Denial> {
         match decoded {
             Some((name, value)) if name == link::PARAMETER => {
                 if token.replace(value.into_owned()).is_some() {
-                    return Err(Denial::Unreadable("the URL carries two tokens".to_owned()));
+                    return Err(two_tokens());
                 }
             }
             _ => kept.push(part),
         }
+    }
+    if token.is_none() && link::may_carry_token(query) {
+        let why = "the token's parameter stands where only some would read it";
+        return Err(Denial::Unreadable(why.to_owned()));
     }
     Ok(token.map(|token| {
         let mut page = intake.path.clone();
@@ -112,6 +114,10 @@ fn carried(intake: &Intake) -> Result<Option<(String, String)>, Denial> {
         }
         (token, page)
     }))
+}
+
+fn two_tokens() -> Denial {
+    Denial::Unreadable("the URL carries two tokens".to_owned())
 }
 
 fn jwks(gate: &Gate, method: &Method) -> Result<Response<Body>, Denial> {

@@ -16,7 +16,7 @@ use crate::{
         session::Session,
         site::Site,
     },
-    ops::{audit, entropy},
+    ops::{audit, clock::rfc3339, entropy},
 };
 
 /// Who is signed in, as `GET /_once/session` says it.
@@ -34,23 +34,25 @@ struct Present {
 /// The session of a request, if somebody is signed in on this site.
 ///
 /// Two cookies of the name count as none: which of them is meant cannot be told.
-pub fn read(gate: &Gate, site: &Site, headers: &HeaderMap) -> Option<Session> {
+pub(super) fn read(gate: &Gate, site: &Site, headers: &HeaderMap) -> Option<Session> {
     let name = gate.config.session.cookie_for(site);
     let sealed = cookies::only(headers, name)?;
     let session = gate.keys.load().sessions.open(sealed, &site.name)?;
     let now = gate.clock.now();
+    // A link that was judged before its revocation may have begun its session after it.
+    let issued = session.issued.min(session.begun);
     let live = session.is_live(now, gate.config.session.idle)
         && session.begun <= now + LEEWAY
         && gate.store.knows_sessions_of(session.mem)
         && !gate.store.forgotten(session.expires)
         && !gate.store.session_ended(session.id)
-        && !gate.store.user_revoked(&session.site, &session.user, session.begun);
+        && !gate.store.user_revoked(&session.site, &session.user, issued);
     live.then_some(session)
 }
 
 /// The session that an admission opens.
-pub fn begin(gate: &Gate, admission: &Admission) -> Session {
-    let now = gate.clock.now();
+pub(super) fn begin(gate: &Gate, admission: &Admission) -> Session {
+    let now = gate.issuing_now();
     let claims = admission.claims();
     Session {
         user: claims.sub.clone(),
@@ -59,6 +61,7 @@ pub fn begin(gate: &Gate, admission: &Admission) -> Session {
         link: claims.jti,
         id: SessionId::from_bytes(entropy::random()),
         mem: claims.mem,
+        issued: claims.iat,
         begun: now,
         seen: now,
         expires: now + gate.config.session.ttl,
@@ -70,7 +73,7 @@ pub fn begin(gate: &Gate, admission: &Admission) -> Session {
 ///
 /// # Errors
 /// [`Denial::Internal`] for a session that no cookie can hold.
-pub fn cookie(gate: &Gate, site: &Site, session: &Session) -> Result<HeaderValue, Denial> {
+pub(super) fn cookie(gate: &Gate, site: &Site, session: &Session) -> Result<HeaderValue, Denial> {
     let sealed = gate
         .keys
         .load()
@@ -81,7 +84,7 @@ pub fn cookie(gate: &Gate, site: &Site, session: &Session) -> Result<HeaderValue
 }
 
 /// The cookie anew, where the idle time is counted and this one is getting old.
-pub fn renewal(gate: &Gate, site: &Site, session: &Session) -> Option<HeaderValue> {
+pub(super) fn renewal(gate: &Gate, site: &Site, session: &Session) -> Option<HeaderValue> {
     let idle = gate.config.session.idle?;
     let now = gate.clock.now();
     // Not at every request: a sixteenth of the idle time is as exact as anybody needs.
@@ -93,7 +96,7 @@ pub fn renewal(gate: &Gate, site: &Site, session: &Session) -> Option<HeaderValu
 ///
 /// # Errors
 /// [`Denial::SignInRequired`] where nobody is signed in; [`Denial::MethodNotAllowed`].
-pub fn show(
+pub(super) fn show(
     gate: &Gate,
     site: &Site,
     method: &Method,
@@ -111,8 +114,8 @@ pub fn show(
             caller: session.caller,
             id: session.link,
             claims: session.ctx.unwrap_or_default(),
-            signed_in_at: respond::rfc3339(session.begun),
-            expires_at: respond::rfc3339(session.expires),
+            signed_in_at: rfc3339(session.begun),
+            expires_at: rfc3339(session.expires),
         },
     ))
 }
@@ -122,14 +125,14 @@ pub fn show(
 /// # Errors
 /// [`Denial::CrossSite`] for another site's page; [`Denial::StoreUnavailable`] when the end of
 /// the session could not be recorded: then it has not ended.
-pub async fn log_out(
+pub(super) async fn log_out(
     gate: &Gate,
     site: &Site,
     intake: &Intake,
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, Denial> {
-    let home = [site.origin.as_str(), &site.home].concat();
+    let home = site.home_url();
     match *method {
         Method::POST => {}
         Method::GET | Method::HEAD => {

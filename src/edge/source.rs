@@ -17,7 +17,7 @@ const FETCH_DEST: &str = "sec-fetch-dest";
 ///
 /// # Errors
 /// [`Denial::CrossSite`].
-pub fn same_origin(headers: &HeaderMap, origin: &Origin) -> Result<(), Denial> {
+pub(super) fn same_origin(headers: &HeaderMap, origin: &Origin) -> Result<(), Denial> {
     let fetch_site = only(headers, FETCH_SITE)?;
     let from = only(headers, header::ORIGIN.as_str())?;
     if from == Some("null") {
@@ -35,14 +35,14 @@ pub fn same_origin(headers: &HeaderMap, origin: &Origin) -> Result<(), Denial> {
 ///
 /// # Errors
 /// [`Denial::TooEarly`].
-pub fn not_early(headers: &HeaderMap) -> Result<(), Denial> {
+pub(super) fn not_early(headers: &HeaderMap) -> Result<(), Denial> {
     if headers.contains_key("early-data") { Err(Denial::TooEarly) } else { Ok(()) }
 }
 
 /// Whether a person opened this page in a tab, as far as the browser says.
 ///
 /// Not so for what a page embeds, and for what is fetched before anybody asked to see it.
-pub fn is_visit(headers: &HeaderMap) -> bool {
+pub(super) fn is_visit(headers: &HeaderMap) -> bool {
     let says = |name: &str, expected| match only(headers, name) {
         Ok(Some(value)) => value == expected,
         Ok(None) => true,
@@ -52,7 +52,7 @@ pub fn is_visit(headers: &HeaderMap) -> bool {
 }
 
 /// Whether this is fetched before anybody asked to see it: prefetch, prerender, preview.
-pub fn is_preview(headers: &HeaderMap) -> bool {
+pub(super) fn is_preview(headers: &HeaderMap) -> bool {
     ["sec-purpose", "purpose", "x-purpose", "x-moz"].into_iter().any(|name| {
         headers.get_all(name).iter().any(|value| {
             let value = value.as_bytes().to_ascii_lowercase();
@@ -64,7 +64,7 @@ pub fn is_preview(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a browser's navigation asks for this, rather than a script or an image.
-pub fn is_navigation(headers: &HeaderMap) -> bool {
+pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
     matches!(only(headers, FETCH_MODE), Ok(Some("navigate") | None))
 }
 

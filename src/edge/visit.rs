@@ -32,7 +32,7 @@ use crate::{
 /// [`Denial::SignInRequired`] for nobody on a page that needs somebody; [`Denial::NotFound`] on
 /// the callback, which only the gate itself visits; [`Denial::BadGateway`] and
 /// [`Denial::GatewayTimeout`].
-pub async fn proxied(
+pub(super) async fn proxied(
     gate: &Arc<Gate>,
     site: &Site,
     intake: &Intake,

@@ -7,7 +7,7 @@ use crate::gate::denial::Denial;
 
 /// Two sentences or so each, below the title of [`Denial::public`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Words {
+pub(super) struct Words {
     /// What happened.
     pub happened: &'static str,
     /// What to do next.
@@ -26,7 +26,7 @@ const CHECK_REQUEST: &str = "Go back and try again. If this happens again, tell 
 
 /// The words for a refusal.
 #[expect(clippy::too_many_lines, reason = "one exhaustive table")]
-pub fn words(denial: &Denial) -> Words {
+pub(super) fn words(denial: &Denial) -> Words {
     let (happened, next) = match denial {
         Denial::Unreadable(_) => {
             ("Your browser sent something this site does not understand.", CHECK_REQUEST)

@@ -1,6 +1,6 @@
 //! A service that may request links, and what it may do.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use sha2::{Digest as _, Sha256};
 
@@ -52,7 +52,7 @@ pub struct Permissions {
 }
 
 /// What a link's page does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Page {
     /// Submits itself by script, with a button where there is none.
@@ -61,6 +61,25 @@ pub enum Page {
     Confirm,
     /// No page: the visit itself spends.
     None,
+}
+
+impl Page {
+    /// Each by its name in configuration, requests and tokens.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("auto", Self::Auto), ("confirm", Self::Confirm), ("none", Self::None)];
+}
+
+/// The text names no page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("auto, confirm or none is expected")]
+pub struct NotAPage;
+
+impl FromStr for Page {
+    type Err = NotAPage;
+
+    fn from_str(name: &str) -> Result<Self, NotAPage> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, page)| *page).ok_or(NotAPage)
+    }
 }
 
 /// `count` links in each `seconds`.

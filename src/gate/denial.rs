@@ -139,6 +139,11 @@ pub struct Public {
 }
 
 impl Denial {
+    /// The refusal of a field, as the client names it.
+    pub fn invalid(field: &str, why: impl Into<String>) -> Self {
+        Self::Invalid { field: field.to_owned(), why: why.into() }
+    }
+
     /// The public face: status, code, title.
     pub fn public(&self) -> Public {
         let (status, code, title) = match self {
@@ -199,14 +204,14 @@ impl Denial {
     /// Nothing of the gate's inside, and nothing that helps to guess a token.
     pub fn detail(&self) -> Option<String> {
         match self {
-            Self::Unreadable(_)
-            | Self::Invalid { .. }
-            | Self::Forbidden(_)
+            Self::Unreadable(why)
+            | Self::Forbidden(why)
+            | Self::UnknownDestination(why)
+            | Self::DestinationNotAllowed(why) => Some(why.clone()),
+            Self::Invalid { .. }
             | Self::MethodNotAllowed(_)
             | Self::PayloadTooLarge(_)
             | Self::UnsupportedMediaType(_)
-            | Self::UnknownDestination(_)
-            | Self::DestinationNotAllowed(_)
             | Self::TtlTooLong(_)
             | Self::IpRequired => Some(self.to_string()),
             Self::StoreUnavailable { unspent: false, .. } => {

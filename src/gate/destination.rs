@@ -10,7 +10,7 @@ pub use crate::gate::{
     allowed_url::{AllowedUrl, NotAllowable},
     template::{BadTemplate, Catalogue, Template},
 };
-use crate::gate::{denial::Denial, path, site::Site, template};
+use crate::gate::{denial::Denial, link, path, site::Site, template};
 
 /// The longest destination that is judged, in bytes.
 pub const MAX_DESTINATION: usize = 8192;
@@ -86,7 +86,7 @@ impl Site {
     fn judge_path(&self, whole: &str) -> Result<(), &'static str> {
         let path = path_part(whole);
         path::settled(path)?;
-        if gates_own(path) || carries_token(whole) {
+        if link::is_gates_own(path) || carries_token(whole) {
             return Err("it leads to the gate's own pages");
         }
         // The browsers' parser has the last word; nothing above should have left it a choice.
@@ -159,17 +159,8 @@ fn is_authority(authority: &str, url: &Url) -> bool {
     written.eq_ignore_ascii_case(host) && plain_port
 }
 
-/// Whether a path, however spelled, is one of the gate's own.
-fn gates_own(path: &str) -> bool {
-    let path = path::decoded_path(path);
-    path.split('/').nth(1).is_some_and(|first| first.eq_ignore_ascii_case("_once"))
-}
-
-/// Whether a query holds `_once`, the parameter that carries a token.
+/// Whether the query of a target holds the parameter that carries a token.
 fn carries_token(text: &str) -> bool {
     let text = text.split('#').next().unwrap_or_default();
-    let query = text.split_once('?').map_or("", |(_, query)| query);
-    query
-        .split(['&', ';'])
-        .any(|pair| path::decoded(pair.split('=').next().unwrap_or_default()) == "_once")
+    text.split_once('?').is_some_and(|(_, query)| link::may_carry_token(query))
 }

@@ -30,7 +30,8 @@ pub struct PublicKey {
 #[derive(Clone, Debug)]
 pub struct Keyring {
     current: SigningKey,
-    others: Vec<PublicKey>,
+    next: Option<PublicKey>,
+    previous: Vec<PublicKey>,
 }
 
 /// A key under which nearly anything would verify, or that everybody can guess.
@@ -109,13 +110,15 @@ impl PublicKey {
 impl Keyring {
     /// Puts keys together. A key that comes twice counts once, in its first role.
     pub fn new(current: SigningKey, next: Option<SigningKey>, previous: Vec<SigningKey>) -> Self {
-        let mut others: Vec<PublicKey> = Vec::new();
-        for key in next.into_iter().chain(previous) {
-            if key.kid() != current.kid() && others.iter().all(|other| other.kid != key.kid()) {
-                others.push(key.public);
+        let public = |key: SigningKey| key.public;
+        let next = next.map(public).filter(|next| next.kid != current.kid());
+        let mut ring = Self { current, next, previous: Vec::new() };
+        for key in previous.into_iter().map(public) {
+            if ring.find(&key.kid).is_none() {
+                ring.previous.push(key);
             }
         }
-        Self { current, others }
+        ring
     }
 
     /// The key that signs.
@@ -135,7 +138,14 @@ impl Keyring {
 
     /// Each public half, in the same order.
     pub fn public_keys(&self) -> impl Iterator<Item = &PublicKey> {
-        std::iter::once(self.current.public()).chain(&self.others)
+        std::iter::once(self.current.public()).chain(&self.next).chain(&self.previous)
+    }
+
+    /// Each `kid` with its role: `current`, `next` or `previous`.
+    pub fn roles(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        std::iter::once((self.current_kid(), "current"))
+            .chain(self.next.iter().map(|key| (key.kid(), "next")))
+            .chain(self.previous.iter().map(|key| (key.kid(), "previous")))
     }
 
     /// The key with exactly this `kid`.
@@ -240,7 +250,7 @@ mod tests {
         assert_eq!(
             shown,
             format!(
-                "Keyring {{ current: SigningKey({}), others: [PublicKey({})] }}",
+                "Keyring {{ current: SigningKey({}), next: None, previous: [PublicKey({})] }}",
                 kids[0], kids[1]
             )
         );

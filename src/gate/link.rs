@@ -1,6 +1,6 @@
 //! What holds for every link of a gate, and the URL that carries a token.
 
-use crate::gate::{caller::Page, denial::Denial, origin::Origin};
+use crate::gate::{caller::Page, denial::Denial, origin::Origin, path};
 
 /// The path under which the gate takes a token.
 pub const PATH: &str = "/_once/l/";
@@ -10,6 +10,28 @@ pub const PARAMETER: &str = "_once";
 
 /// The longest URL, in characters: what every browser, mail program and proxy still carries.
 const MAX_URL: usize = 2_000;
+
+/// Whether a path is one of the gate's own to anybody: as it stands, or in its most generous
+/// reading. Nothing of the kind is proxied, and no destination leads there.
+pub fn is_gates_own(path: &str) -> bool {
+    let first_is_ours = |path: &str| {
+        path.split('/').nth(1).is_some_and(|first| first.eq_ignore_ascii_case("_once"))
+    };
+    // `/_once/../x` is another path to some, and the gate's to all others.
+    first_is_ours(path) || first_is_ours(&path::decoded_path(path))
+}
+
+/// Whether anybody could read a token's parameter in this query: `;` separates for some, some
+/// decode twice, some take other characters for `_`.
+pub fn may_carry_token(query: &str) -> bool {
+    // PHP drops blanks before a name, and writes `_` for these within it.
+    let read = |name: &str| {
+        path::decoded(name).trim_start_matches([' ', '+']).replace(['.', ' ', '+', '['], "_")
+    };
+    query
+        .split(['&', ';'])
+        .any(|pair| read(pair.split('=').next().unwrap_or_default()) == PARAMETER)
+}
 
 /// `[links]` of the configuration.
 #[derive(Debug, Clone)]
@@ -46,13 +68,12 @@ pub enum BindIp {
 pub fn url(origin: &Origin, token: &str) -> Result<String, Denial> {
     let url = [origin.as_str(), PATH, token].concat();
     if url.len() > MAX_URL {
-        return Err(Denial::Invalid {
-            field: "claims".to_owned(),
-            why: format!(
-                "the link would have {} characters, at most {MAX_URL} pass everywhere; shorten claims, destination or user",
-                url.len()
-            ),
-        });
+        let why = format!(
+            "the link would have {} characters, at most {MAX_URL} pass everywhere; shorten claims, \
+             destination or user",
+            url.len()
+        );
+        return Err(Denial::invalid("claims", why));
     }
     Ok(url)
 }

@@ -84,7 +84,7 @@ impl Networks {
         ipv4_prefix: u8,
         ipv6_prefix: u8,
     ) -> Result<Self, Denial> {
-        let invalid = |why: String| Denial::Invalid { field: "ip".to_owned(), why };
+        let invalid = |why: String| Denial::invalid("ip", why);
         if texts.is_empty() {
             return Err(invalid("an empty list binds to nobody; leave it out instead".to_owned()));
         }

@@ -4,16 +4,20 @@
 //! which all of them agree is *canonical*; one on which they disagree but land in the same
 //! place is *settled*, and may be a destination; anything else is refused.
 
+/// What ends a segment, or the path itself, for some readers: servers that know parameters drop
+/// all behind a `;`, so that `/admin;.css` is `/admin` to them.
+const DIVIDES: [char; 5] = ['/', '\\', ';', '?', '#'];
+
 /// Whether a request's path has one reading only, whoever reads it.
 ///
 /// It begins with one `/`, is visible ASCII, and holds no `\`, no empty segment, no dot segment
-/// in any spelling, no encoded slash, backslash or control character, and no percent sign that
+/// in any spelling, no `;`, no encoded slash, backslash, `?`, `#` or control character, and no percent sign that
 /// is malformed, encodes bytes that are not UTF-8, or hides any of these behind another one.
 pub fn canonical_path(path: &str) -> bool {
     settled(path).is_ok()
         && path
             .split('/')
-            .all(|segment| !decoded(segment).chars().any(|c| matches!(flat(c), '/' | '\\')))
+            .all(|segment| !decoded(segment).chars().any(|c| DIVIDES.contains(&flat(c))))
 }
 
 /// Whether a path stays what it is for all who decode it further, once or often: as

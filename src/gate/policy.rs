@@ -12,6 +12,7 @@ use crate::gate::{
     destination::Destination,
     link::{BindIp, LinkRules},
     site::Site,
+    token,
 };
 
 /// What a caller asks for, as it asks.
@@ -67,9 +68,7 @@ pub fn permit(
     sites: &[Arc<Site>],
     rules: &LinkRules,
 ) -> Result<Permitted, Denial> {
-    if !caller.may.issue {
-        return Err(Denial::Forbidden("this caller may not issue links".to_owned()));
-    }
+    may_issue(caller)?;
     let site = site(caller, ask.site.as_deref(), sites)?;
     check_user(&ask.user)?;
     if !caller.users.matches(&ask.user) {
@@ -87,6 +86,18 @@ pub fn permit(
     })
 }
 
+/// Whether a caller may ask for links at all.
+///
+/// # Errors
+/// [`Denial::Forbidden`].
+pub fn may_issue(caller: &Caller) -> Result<(), Denial> {
+    if caller.may.issue {
+        Ok(())
+    } else {
+        Err(Denial::Forbidden("this caller may not issue links".to_owned()))
+    }
+}
+
 /// The site a caller means: the one it names, or the only one it has.
 ///
 /// # Errors
@@ -101,7 +112,7 @@ pub fn site(
         (Some(name), own) if own.iter().any(|site| site == name) => name,
         (None, [only]) => only,
         (None, _) => {
-            return Err(invalid("site", "this caller has several sites; name one"));
+            return Err(Denial::invalid("site", "this caller has several sites; name one"));
         }
         (Some(_), _) => {
             return Err(Denial::Forbidden("site: not one of this caller's".to_owned()));
@@ -119,9 +130,10 @@ pub fn site(
 /// # Errors
 /// [`Denial::Invalid`].
 pub fn check_user(user: &str) -> Result<(), Denial> {
-    match user.chars().count() {
-        1..=256 if !user.chars().any(char::is_control) => Ok(()),
-        _ => Err(invalid("user", "1 to 256 characters without control characters")),
+    if token::is_user(user) {
+        Ok(())
+    } else {
+        Err(Denial::invalid("user", "1 to 256 characters without control characters"))
     }
 }
 
@@ -133,7 +145,7 @@ fn destination(
 ) -> Result<Option<Destination>, Denial> {
     let Some(asked) = asked else {
         if !values.is_empty() {
-            return Err(invalid("destination_values", "there is no destination to fill"));
+            return Err(Denial::invalid("destination_values", "there is no destination to fill"));
         }
         // Without a destination the link opens whatever page it is put on.
         if !caller.destinations.everything() {
@@ -160,7 +172,9 @@ fn networks(asked: Option<&[String]>, rules: &LinkRules) -> Result<Option<Networ
     match (asked, rules.bind_ip) {
         (None, BindIp::Required) => Err(Denial::IpRequired),
         (None, _) => Ok(None),
-        (Some(_), BindIp::Off) => Err(invalid("ip", "this gate does not bind links to addresses")),
+        (Some(_), BindIp::Off) => {
+            Err(Denial::invalid("ip", "this gate does not bind links to addresses"))
+        }
         (Some(addresses), _) => {
             Networks::bind(addresses, rules.ipv4_prefix, rules.ipv6_prefix).map(Some)
         }
@@ -171,7 +185,7 @@ fn ttl(asked: Option<u64>, caller: &Caller, rules: &LinkRules) -> Result<u64, De
     let most = caller.max_ttl.min(rules.max_ttl);
     match asked {
         None => Ok(rules.ttl.min(most)),
-        Some(0) => Err(invalid("ttl", "at least 1 second")),
+        Some(0) => Err(Denial::invalid("ttl", "at least 1 second")),
         Some(ttl) if ttl > most => Err(Denial::TtlTooLong(most)),
         Some(ttl) => Ok(ttl),
     }
@@ -183,10 +197,6 @@ fn claims(asked: Option<Claims>, caller: &Caller) -> Result<Option<Claims>, Deni
         return Err(Denial::Forbidden(format!("claims.{name:?}: not one of this caller's")));
     }
     Ok((!claims.is_empty()).then_some(claims))
-}
-
-fn invalid(field: &str, why: &str) -> Denial {
-    Denial::Invalid { field: field.to_owned(), why: why.to_owned() }
 }
 
 /// The caller of this name, among callers however they are held.

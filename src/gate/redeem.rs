@@ -114,6 +114,11 @@ impl Admission {
         &self.claims
     }
 
+    /// Takes out what the token said.
+    pub fn into_claims(self) -> LinkClaims {
+        self.claims
+    }
+
     /// Where the visitor lands, where the token or the visitor says.
     pub fn destination(&self) -> Option<&Destination> {
         self.destination.as_ref()

@@ -139,8 +139,13 @@ impl Revoked {
     /// [`Denial::StoreFull`].
     pub fn insert(&self, revocation: Revocation) -> Result<(), Denial> {
         let mut inner = self.write();
-        if inner.entries.len() >= self.max_entries && !inner.entries.contains_key(&revocation.what)
-        {
+        // Anybody who may revoke can name links that never were; that must not keep others from
+        // signing out, or a user's links from being taken back.
+        let room = match revocation.what {
+            Revoke::Link(..) => self.max_entries - self.max_entries / 4,
+            Revoke::User(_) | Revoke::Session(_) => self.max_entries,
+        };
+        if inner.entries.len() >= room && !inner.entries.contains_key(&revocation.what) {
             return Err(Denial::StoreFull);
         }
         inner.insert(revocation);
@@ -271,6 +276,21 @@ mod tests {
         assert!(!revoked.link(link(1), "billing") && !revoked.link(link(2), "mail"));
         revoked.insert(Revocation::link(link(1), "billing", NOW + 60)).unwrap();
         assert!(revoked.link(link(1), "billing") && revoked.link(link(1), "mail"));
+    }
+
+    #[test]
+    fn links_leave_room_for_sessions_and_users() {
+        let revoked = Revoked::new(8);
+        for n in 0..6 {
+            revoked.insert(Revocation::link(link(n), "mail", NOW + 60)).unwrap();
+        }
+        let full = revoked.insert(Revocation::link(link(6), "mail", NOW + 60));
+        assert_eq!(full, Err(Denial::StoreFull));
+        let session = Revocation::session(SessionId::from_bytes([1; 16]), NOW + 60);
+        assert_eq!(revoked.insert(session), Ok(()));
+        assert_eq!(revoked.insert(Revocation::user("panel", "joe", NOW, NOW + 60)), Ok(()));
+        let more = Revocation::user("panel", "ana", NOW, NOW + 60);
+        assert_eq!(revoked.insert(more), Err(Denial::StoreFull));
     }
 
     #[test]

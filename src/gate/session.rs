@@ -42,6 +42,8 @@ pub struct Session {
     pub mem: MemoryId,
     /// When it began.
     pub begun: u64,
+    /// When the link that opened it was issued, seconds since the Unix epoch.
+    pub issued: u64,
     /// When the cookie was last renewed.
     pub seen: u64,
     /// When it ends in any case.
@@ -153,6 +155,7 @@ mod tests {
             id: SessionId::from_bytes([2; 16]),
             mem: MemoryId::from_bytes([3; 16]),
             begun: 1_764_000_000,
+            issued: 1_764_000_000,
             seen: 1_764_000_000,
             expires: 1_764_028_800,
             ctx: None,

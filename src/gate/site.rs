@@ -31,6 +31,13 @@ pub struct Site {
     pub destinations: Catalogue,
 }
 
+impl Site {
+    /// The URL where somebody lands who has nowhere else to go.
+    pub fn home_url(&self) -> String {
+        [self.origin.as_str(), &self.home].concat()
+    }
+}
+
 /// An upstream, reached by plain HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {

@@ -146,5 +146,5 @@ pub fn is_name(text: &str) -> bool {
 
 /// The refusal of a request's values.
 pub(crate) fn invalid(why: &str) -> Denial {
-    Denial::Invalid { field: "destination_values".to_owned(), why: why.to_owned() }
+    Denial::invalid("destination_values", why)
 }

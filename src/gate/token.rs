@@ -329,12 +329,8 @@ struct Header<'a> {
 
 /// A derived enum would take `{"auto":null}` too.
 fn page<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Page>, D::Error> {
-    match &*Cow::<'de, str>::deserialize(deserializer)? {
-        "auto" => Ok(Some(Page::Auto)),
-        "confirm" => Ok(Some(Page::Confirm)),
-        "none" => Ok(Some(Page::None)),
-        _ => Err(D::Error::custom("auto, confirm or none is expected")),
-    }
+    let name = Cow::<'de, str>::deserialize(deserializer)?;
+    name.parse().map(Some).map_err(D::Error::custom)
 }
 
 /// Canonical base64url: no padding, no trailing bits, no other character.

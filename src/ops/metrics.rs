@@ -36,9 +36,9 @@ pub struct Metrics {
     /// The horizon, in seconds since the Unix epoch.
     pub horizon: Gauge,
     /// Redemptions refused because the seen-set was full.
-    pub refused_full: Gauge,
+    pub refused_full: Counter,
     /// Times the memory was replaced, by reason.
-    pub mem_changes: Family<Reason, Gauge>,
+    pub mem_changes: Family<Reason, Counter>,
     /// 1 while the store works.
     pub store_up: Gauge,
 }

@@ -25,7 +25,7 @@ use crate::gate::{id::MemoryId, revoked::Revocation};
 
 /// Where journals are kept, and how.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub(super) struct Place {
     /// The state directory; this process has its lock.
     pub dir: PathBuf,
     /// The gate's name.
@@ -42,7 +42,7 @@ pub struct Place {
 
 /// One memory's journal.
 #[derive(Debug)]
-pub struct Journal {
+pub(super) struct Journal {
     place: Place,
     mem: MemoryId,
     lineage: Vec<MemoryId>,
@@ -60,7 +60,7 @@ struct Upkeep {
 
 /// How far a journal's memory has forgotten: of tokens, of revocations.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Horizons {
+pub(super) struct Horizons {
     /// The latest expiry whose tokens were dropped.
     pub spent: u64,
     /// The latest `until` whose revocations were dropped.
@@ -68,7 +68,7 @@ pub struct Horizons {
 }
 
 /// Why a record is not kept; the journal has ended.
-pub type Ended = String;
+pub(super) type Ended = String;
 
 impl Journal {
     /// Creates the journal of a new memory in place of whatever is there.
@@ -78,7 +78,7 @@ impl Journal {
     ///
     /// # Errors
     /// Whatever the disk says; the journal before, or nothing whole, is in place then.
-    pub fn create(
+    pub(super) fn create(
         place: Place,
         mem: MemoryId,
         lineage: Vec<MemoryId>,
@@ -170,7 +170,7 @@ impl Journal {
     ///
     /// # Errors
     /// Why the journal has ended. Any of the records may be kept or not.
-    pub fn write(&self, records: &[Record]) -> Result<(), Ended> {
+    pub(super) fn write(&self, records: &[Record]) -> Result<(), Ended> {
         let disk = &*self.place.disk;
         let mut rest = records;
         while !rest.is_empty() {
@@ -205,7 +205,7 @@ impl Journal {
     ///
     /// # Errors
     /// Whatever the disk says. If it was the segment that could not be created, nothing changed.
-    pub fn add_segment(&self) -> io::Result<()> {
+    pub(super) fn add_segment(&self) -> io::Result<()> {
         let mut upkeep = self.lock_upkeep();
         self.check().map_err(io::Error::other)?;
         if !self.lock_tail().spares.is_empty() {
@@ -226,14 +226,14 @@ impl Journal {
     ///
     /// # Errors
     /// Why the journal has ended.
-    pub fn sync(&self) -> Result<(), Ended> {
+    pub(super) fn sync(&self) -> Result<(), Ended> {
         let _upkeep = self.lock_upkeep();
         self.check()?;
         self.sync_segments().map_err(|error| self.fail("sync", &error))
     }
 
     /// The full segments whose tokens have all expired by `now`.
-    pub fn expired(&self, now: u64) -> Vec<Arc<Segment>> {
+    pub(super) fn expired(&self, now: u64) -> Vec<Arc<Segment>> {
         let tail = self.lock_tail();
         tail.full.iter().filter(|segment| segment.spent_until() <= now).cloned().collect()
     }
@@ -242,7 +242,7 @@ impl Journal {
     ///
     /// # Errors
     /// Why the journal has ended: it cannot be read back.
-    pub fn revocations_in(&self, segment: &Segment) -> Result<Vec<Revocation>, Ended> {
+    pub(super) fn revocations_in(&self, segment: &Segment) -> Result<Vec<Revocation>, Ended> {
         let path = self.place.dir.join(segment::name(segment.number));
         let bytes = self.place.disk.read(&path).map_err(|error| self.fail("read back", &error))?;
         let records = segment
@@ -259,7 +259,7 @@ impl Journal {
     ///
     /// # Errors
     /// Why the journal has ended.
-    pub fn drop_segments(
+    pub(super) fn drop_segments(
         &self,
         segments: &[Arc<Segment>],
         horizons: Horizons,
@@ -283,7 +283,7 @@ impl Journal {
 
     /// Takes no record from here on. When this returns nothing of this journal is written any
     /// more, not even its manifest.
-    pub fn end(&self, why: &str) {
+    pub(super) fn end(&self, why: &str) {
         let _upkeep = self.lock_upkeep();
         let _tail = self.lock_tail();
         let _ = self.ended.set(why.to_owned());
@@ -293,7 +293,7 @@ impl Journal {
     ///
     /// # Errors
     /// Whatever the disk says; the mark is not made then.
-    pub fn close(&self) -> io::Result<()> {
+    pub(super) fn close(&self) -> io::Result<()> {
         let upkeep = self.lock_upkeep();
         {
             let _tail = self.lock_tail();
@@ -305,7 +305,7 @@ impl Journal {
     }
 
     /// Gives the space back that an ended journal still takes, as far as that can be done.
-    pub fn discard(&self) {
+    pub(super) fn discard(&self) {
         let _upkeep = self.lock_upkeep();
         let Place { disk, dir, .. } = &self.place;
         if self.ended.get().is_some() && disk.remove(&dir.join(manifest::NAME)).is_ok() {
@@ -319,17 +319,17 @@ impl Journal {
     }
 
     /// Why it takes no more records, if so.
-    pub fn ended(&self) -> Option<&str> {
+    pub(super) fn ended(&self) -> Option<&str> {
         self.ended.get().map(String::as_str)
     }
 
     /// How durable a record is.
-    pub fn durability(&self) -> Durability {
+    pub(super) fn durability(&self) -> Durability {
         self.place.durability
     }
 
     /// How many segments there are, and their bytes.
-    pub fn size(&self) -> (usize, u64) {
+    pub(super) fn size(&self) -> (usize, u64) {
         let tail = self.lock_tail();
         (tail.all().count(), tail.all().map(|segment| segment.size).sum())
     }

@@ -16,7 +16,7 @@ use crate::gate::{id::MemoryId, revoked::Revoked, seen::SeenSet};
 
 /// What a state directory holds.
 #[derive(Debug)]
-pub enum Found {
+pub(super) enum Found {
     /// A journal that is whole: go on with it.
     Whole {
         /// The memory's id.
@@ -36,7 +36,7 @@ pub enum Found {
 ///
 /// # Errors
 /// The journal is another gate's or of a newer version, or the disk refuses.
-pub fn load(
+pub(super) fn load(
     place: &Place,
     seen: &SeenSet,
     revoked: &Revoked,
@@ -133,7 +133,7 @@ fn read_segments(
 }
 
 /// The files in `dir` that are none of ours. What a file system puts there itself is not told.
-pub fn foreign(dir: &Path) -> Vec<StoreNotice> {
+pub(super) fn foreign(dir: &Path) -> Vec<StoreNotice> {
     let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
     names
         .map(|entry| entry.file_name().to_string_lossy().into_owned())

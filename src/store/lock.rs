@@ -11,7 +11,7 @@ use super::error::StoreError;
 
 /// The ownership of a directory; given back when dropped, and by the kernel if the process dies.
 #[derive(Debug)]
-pub struct DirectoryLock {
+pub(super) struct DirectoryLock {
     _dir: File,
 }
 
@@ -23,7 +23,7 @@ impl DirectoryLock {
     ///
     /// # Errors
     /// [`StoreError::Locked`], [`StoreError::Network`], [`StoreError::Io`].
-    pub fn acquire(dir: &Path, wait: Duration) -> Result<Self, StoreError> {
+    pub(super) fn acquire(dir: &Path, wait: Duration) -> Result<Self, StoreError> {
         let failed = |doing, error| StoreError::io(doing, dir, error);
         DirBuilder::new()
             .recursive(true)

@@ -5,7 +5,7 @@
 //! one is told from a damaged one. It is only ever replaced as a whole, and it names its own
 //! inode: put back in place from a backup it is noticed, like a copied segment.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
@@ -13,13 +13,16 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::disk::{Disk, FileIdentity};
 use crate::gate::id::MemoryId;
 
+/// What the times of two files may differ by that were changed at once.
+const TICK: Duration = Duration::from_secs(2);
+
 /// The manifest's file name.
-pub const NAME: &str = "manifest";
+pub(super) const NAME: &str = "manifest";
 /// The name under which the next one is written.
-pub const NEXT: &str = "manifest.new";
+pub(super) const NEXT: &str = "manifest.new";
 
 /// The version of the format.
-pub const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 const TITLE: &str = "oncegate-journal ";
 const SEAL: &str = "xxh3 ";
@@ -37,7 +40,7 @@ pub enum Durability {
 /// What a journal consists of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Manifest {
+pub(super) struct Manifest {
     /// The gate whose journal it is.
     pub gate: String,
     /// The memory it holds.
@@ -63,7 +66,7 @@ pub struct Manifest {
 /// A segment as the manifest knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Listed {
+pub(super) struct Listed {
     /// Its number.
     pub number: u64,
     /// Its size in bytes.
@@ -76,7 +79,7 @@ pub struct Listed {
 
 /// Why there is no manifest to go by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unusable {
+pub(super) enum Unusable {
     /// There is none.
     Absent,
     /// It is not as it was written, or not where.
@@ -90,7 +93,7 @@ impl Manifest {
     ///
     /// # Errors
     /// Whatever the disk says; either of the two may be in place then.
-    pub fn write(&mut self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    pub(super) fn write(&mut self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
         let next = dir.join(NEXT);
         match disk.remove(&next) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -108,7 +111,7 @@ impl Manifest {
     ///
     /// # Errors
     /// Why it is not one to go by.
-    pub fn read(disk: &dyn Disk, dir: &Path) -> Result<Self, Unusable> {
+    pub(super) fn read(disk: &dyn Disk, dir: &Path) -> Result<Self, Unusable> {
         let path = dir.join(NAME);
         let bytes = match disk.read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::Absent),
@@ -119,6 +122,9 @@ impl Manifest {
         let here = std::fs::metadata(&path).map(|metadata| FileIdentity::of(&metadata)).ok();
         if here != Some(manifest.identity) {
             return Err(Unusable::Damaged(format!("{NAME} is a copy")));
+        }
+        if written_in_place(&path, dir) {
+            return Err(Unusable::Damaged(format!("{NAME} was written over")));
         }
         Ok(manifest)
     }
@@ -144,6 +150,17 @@ impl Manifest {
             return Err(Unusable::Newer(title.chars().take(80).collect()));
         }
         serde_json::from_str(body).map_err(|error| damaged(&format!("cannot be read: {error}")))
+    }
+}
+
+/// Whether the manifest was written to since it was put in place: that is done by a rename, which
+/// is the later change of the directory. A backup restored over the same files shows so, unless it
+/// restores their times, too.
+fn written_in_place(manifest: &Path, dir: &Path) -> bool {
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    match (modified(manifest), modified(dir)) {
+        (Ok(manifest), Ok(dir)) => manifest > dir + TICK,
+        _ => false,
     }
 }
 

@@ -29,7 +29,7 @@ const MAX_LINEAGE: usize = 1024;
 
 /// A memory, with or without a journal.
 #[derive(Debug)]
-pub struct Memory {
+pub(super) struct Memory {
     /// Its id, which tokens name.
     pub mem: MemoryId,
     /// The memories before it whose revocations it knows, oldest first.
@@ -44,7 +44,7 @@ pub struct Memory {
 
 /// Why a spend was not made.
 #[derive(Debug)]
-pub enum Refused {
+pub(super) enum Refused {
     /// The seen-set refused it.
     Seen(NotSpent),
     /// This memory had ended before: the token is unspent.
@@ -58,7 +58,7 @@ impl Memory {
     ///
     /// # Errors
     /// Whatever the disk says.
-    pub fn create(
+    pub(super) fn create(
         place: Option<Place>,
         mem: MemoryId,
         mut lineage: Vec<MemoryId>,
@@ -80,7 +80,7 @@ impl Memory {
     ///
     /// # Errors
     /// The operating system gives no thread.
-    pub fn new(
+    pub(super) fn new(
         mem: MemoryId,
         lineage: Vec<MemoryId>,
         seen: SeenSet,
@@ -95,7 +95,7 @@ impl Memory {
     ///
     /// # Errors
     /// [`Refused`].
-    pub async fn spend(
+    pub(super) async fn spend(
         &self,
         id: TokenId,
         expires: u64,
@@ -111,7 +111,7 @@ impl Memory {
     ///
     /// # Errors
     /// [`Denial::StoreFull`]; [`Denial::StoreUnavailable`], where asking again is safe.
-    pub async fn revoke(&self, revocation: Revocation) -> Result<(), Denial> {
+    pub(super) async fn revoke(&self, revocation: Revocation) -> Result<(), Denial> {
         self.revoked.insert(revocation)?;
         let recorded = self.record(Record::Revoked(revocation)).await;
         recorded.map_err(|why| Denial::StoreUnavailable { unspent: true, why })
@@ -127,7 +127,7 @@ impl Memory {
     }
 
     /// Whether the clock is so far behind what this memory has seen that it must be replaced.
-    pub fn clock_went_back(&self, now: u64) -> bool {
+    pub(super) fn clock_went_back(&self, now: u64) -> bool {
         self.seen.clock_went_back(now) || self.revoked.misled_by(now)
     }
 
@@ -135,7 +135,7 @@ impl Memory {
     ///
     /// # Errors
     /// Something that can be tried again; what cannot has ended this memory.
-    pub fn drop_expired(&self, now: u64) -> Result<(), String> {
+    pub(super) fn drop_expired(&self, now: u64) -> Result<(), String> {
         self.check()?;
         if let Some(horizon) = self.revoked.due(now) {
             // A link whose revocation is forgotten must not come back with the clock.
@@ -174,7 +174,7 @@ impl Memory {
     ///
     /// # Errors
     /// Why this memory has ended.
-    pub fn sync(&self) -> Result<(), String> {
+    pub(super) fn sync(&self) -> Result<(), String> {
         match &self.recorder {
             Some(recorder) if recorder.journal().durability() == Durability::Process => {
                 recorder.journal().sync()
@@ -187,7 +187,7 @@ impl Memory {
     ///
     /// # Errors
     /// That, if so.
-    pub fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         if let Some(why) = self.recorder.as_ref().and_then(|recorder| recorder.journal().ended()) {
             return Err(why.to_owned());
         }
@@ -198,7 +198,7 @@ impl Memory {
     }
 
     /// Ends it. When this returns, nothing it is asked to record is answered for any more.
-    pub fn end(&self, why: &str) {
+    pub(super) fn end(&self, why: &str) {
         if let Some(recorder) = &self.recorder {
             recorder.journal().end(why);
         }
@@ -206,7 +206,7 @@ impl Memory {
     }
 
     /// Gives back the disk space of a memory that has ended.
-    pub fn discard(&self) {
+    pub(super) fn discard(&self) {
         if let Some(recorder) = &self.recorder {
             recorder.journal().discard();
         }
@@ -216,7 +216,7 @@ impl Memory {
     ///
     /// # Errors
     /// Whatever the disk says: it is not marked then.
-    pub async fn close(&self) -> io::Result<()> {
+    pub(super) async fn close(&self) -> io::Result<()> {
         if let Some(recorder) = &self.recorder {
             recorder.drain().await;
             let closed = recorder.journal().close();
@@ -228,7 +228,7 @@ impl Memory {
     }
 
     /// Segments of the journal, and their bytes.
-    pub fn journal_size(&self) -> (usize, u64) {
+    pub(super) fn journal_size(&self) -> (usize, u64) {
         self.recorder.as_ref().map_or((0, 0), |recorder| recorder.journal().size())
     }
 }

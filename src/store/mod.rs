@@ -6,19 +6,19 @@
 //! admission.
 
 pub mod disk;
-pub mod error;
-pub mod journal;
+mod error;
+mod journal;
 pub mod keys;
-pub mod load;
-pub mod lock;
-pub mod manifest;
-pub mod memory;
-pub mod options;
-pub mod record;
-pub mod recorder;
-pub mod segment;
+mod load;
+mod lock;
+mod manifest;
+mod memory;
+mod options;
+mod record;
+mod recorder;
+mod segment;
 mod spending;
-pub mod tail;
+mod tail;
 
 pub use error::{NewMemory, StoreError, StoreNotice};
 pub use manifest::Durability;

@@ -11,7 +11,7 @@ use super::{
 use crate::gate::{id::MemoryId, revoked::MAX_REVOCATIONS};
 
 /// Bytes of a segment: room for 32,766 records.
-pub const SEGMENT_SIZE: u64 = 1 << 20;
+pub(super) const SEGMENT_SIZE: u64 = 1 << 20;
 
 /// What a store is opened with.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ impl JournalOptions {
 }
 
 /// What the kernel calls this boot (Linux: `random(4)`).
-pub fn boot_id() -> Option<String> {
+pub(super) fn boot_id() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }

@@ -20,10 +20,10 @@ use crate::gate::{
 };
 
 /// Bytes of a record.
-pub const RECORD: usize = 32;
+pub(super) const RECORD: usize = 32;
 
 /// The latest time a record can hold: the year 36812.
-pub const LATEST: u64 = (1 << 40) - 1;
+pub(super) const LATEST: u64 = (1 << 40) - 1;
 
 const SPENT: u8 = 1;
 const LINK: u8 = 2;
@@ -32,7 +32,7 @@ const SESSION: u8 = 4;
 
 /// What a record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Record {
+pub(super) enum Record {
     /// A token was used.
     Spent {
         /// Its id.
@@ -46,7 +46,7 @@ pub enum Record {
 
 /// Where a record stands.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub(super) struct Place {
     /// The memory it belongs to.
     pub mem: MemoryId,
     /// The segment's number.
@@ -57,7 +57,7 @@ pub struct Place {
 
 impl Record {
     /// The bytes of this record at `place`. Times past [`LATEST`] become that.
-    pub fn encode(&self, place: Place) -> [u8; RECORD] {
+    pub(super) fn encode(&self, place: Place) -> [u8; RECORD] {
         let (id, kind, until, last) = match self {
             Self::Spent { id, expires } => (*id.as_bytes(), SPENT, *expires, [0; 5]),
             Self::Revoked(Revocation { what, at, until }) => match what {
@@ -75,7 +75,7 @@ impl Record {
     }
 
     /// Reads the record at `place`; `None` if these bytes are not one.
-    pub fn decode(bytes: &[u8; RECORD], place: Place) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8; RECORD], place: Place) -> Option<Self> {
         let (id, rest) = bytes.split_first_chunk::<16>()?;
         let (&[kind], rest) = rest.split_first_chunk::<1>()?;
         let (until, rest) = rest.split_first_chunk::<5>()?;

@@ -25,7 +25,7 @@ const GROUP: usize = 4096;
 
 /// Records into one journal.
 #[derive(Debug)]
-pub struct Recorder {
+pub(super) struct Recorder {
     journal: Arc<Journal>,
     group: Option<GroupCommit>,
 }
@@ -48,7 +48,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The operating system gives no thread.
-    pub fn new(journal: Journal) -> io::Result<Self> {
+    pub(super) fn new(journal: Journal) -> io::Result<Self> {
         let journal = Arc::new(journal);
         let group = match journal.durability() {
             Durability::Process => None,
@@ -70,7 +70,7 @@ impl Recorder {
     ///
     /// # Errors
     /// Why the journal has ended. The record may be kept or not.
-    pub async fn record(&self, record: Record) -> Result<(), Ended> {
+    pub(super) async fn record(&self, record: Record) -> Result<(), Ended> {
         match &self.group {
             None => self.journal.write(&[record]),
             Some(group) => group.ask(Some(record)).await,
@@ -78,14 +78,14 @@ impl Recorder {
     }
 
     /// Returns when everything that was asked for before has been answered.
-    pub async fn drain(&self) {
+    pub(super) async fn drain(&self) {
         if let Some(group) = &self.group {
             let _ = group.ask(None).await;
         }
     }
 
     /// The journal recorded into.
-    pub fn journal(&self) -> &Journal {
+    pub(super) fn journal(&self) -> &Journal {
         &self.journal
     }
 }

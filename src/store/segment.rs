@@ -7,6 +7,7 @@
 use std::{
     fs::File,
     io,
+    os::unix::fs::MetadataExt as _,
     path::Path,
     sync::{
         Arc,
@@ -21,16 +22,16 @@ use super::{
 use crate::gate::{id::MemoryId, seen::bucket_end};
 
 /// Bytes of the header: magic, version, size, number, memory, and zeros.
-pub const HEADER: usize = 64;
+pub(super) const HEADER: usize = 64;
 
 /// The version of the format of segment and record.
-pub const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 const MAGIC: &[u8; 8] = b"ONCEGATE";
 
 /// One segment file, and what upkeep must know about the records in it.
 #[derive(Debug)]
-pub struct Segment {
+pub(super) struct Segment {
     /// Its number: never used twice in one directory while any file of it exists.
     pub number: u64,
     /// Its size in bytes, header included.
@@ -48,14 +49,14 @@ pub struct Segment {
 }
 
 /// Why a segment is not whole.
-pub type Fault = String;
+pub(super) type Fault = String;
 
 impl Segment {
     /// Creates a segment with nothing in it, on disk before this returns; its directory is not.
     ///
     /// # Errors
     /// Whatever the disk says; nothing of the file is left then, if that can be done.
-    pub fn create(
+    pub(super) fn create(
         disk: &dyn Disk,
         dir: &Path,
         mem: MemoryId,
@@ -89,7 +90,7 @@ impl Segment {
     ///
     /// # Errors
     /// What is wrong, for the operator.
-    pub fn load(
+    pub(super) fn load(
         disk: &dyn Disk,
         dir: &Path,
         mem: MemoryId,
@@ -105,6 +106,10 @@ impl Segment {
         }
         if FileIdentity::of(&metadata) != identity {
             return Err(format!("{name} is a copy"));
+        }
+        // Another gate may be writing to it under its other name.
+        if metadata.nlink() != 1 {
+            return Err(format!("{name} is linked from elsewhere, too"));
         }
         // What the kernel could not write behind our predecessor's back, it reports now.
         disk.sync_data(&file).map_err(at)?;
@@ -134,7 +139,7 @@ impl Segment {
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn decode(&self, mem: MemoryId, bytes: &[u8]) -> Result<Vec<Record>, Fault> {
+    pub(super) fn decode(&self, mem: MemoryId, bytes: &[u8]) -> Result<Vec<Record>, Fault> {
         let Self { number, size, .. } = *self;
         let name = name(number);
         if bytes.len() as u64 != size {
@@ -167,7 +172,7 @@ impl Segment {
     }
 
     /// Records that fit.
-    pub fn capacity(&self) -> u32 {
+    pub(super) fn capacity(&self) -> u32 {
         capacity(self.size)
     }
 
@@ -175,7 +180,7 @@ impl Segment {
     ///
     /// # Errors
     /// Whatever the disk says; any part may have been written then.
-    pub fn write(
+    pub(super) fn write(
         &self,
         disk: &dyn Disk,
         mem: MemoryId,
@@ -202,7 +207,7 @@ impl Segment {
     ///
     /// # Errors
     /// Whatever the disk says; records may be lost then.
-    pub fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
+    pub(super) fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
         if self.dirty.swap(false, Ordering::SeqCst) {
             disk.sync_data(&self.file)?;
         }
@@ -213,17 +218,17 @@ impl Segment {
     ///
     /// # Errors
     /// Whatever the disk says.
-    pub fn release(&self) -> io::Result<()> {
+    pub(super) fn release(&self) -> io::Result<()> {
         self.file.set_len(0)
     }
 
     /// When no token in it needs to be remembered any more.
-    pub fn spent_until(&self) -> u64 {
+    pub(super) fn spent_until(&self) -> u64 {
         self.spent_until.load(Ordering::SeqCst)
     }
 
     /// The latest `until` of a revocation in it, and how many it holds, those over included.
-    pub fn revocations(&self) -> (u64, u32) {
+    pub(super) fn revocations(&self) -> (u64, u32) {
         (self.revoked_until.load(Ordering::SeqCst), self.revocations.load(Ordering::SeqCst))
     }
 
@@ -241,18 +246,18 @@ impl Segment {
 }
 
 /// The file name of segment `number`.
-pub fn name(number: u64) -> String {
+pub(super) fn name(number: u64) -> String {
     format!("segment-{number:010}")
 }
 
 /// The number of the segment with that file name.
-pub fn number(file_name: &str) -> Option<u64> {
+pub(super) fn number(file_name: &str) -> Option<u64> {
     let number = file_name.strip_prefix("segment-")?.parse().ok()?;
     (name(number) == file_name).then_some(number)
 }
 
 /// Records that fit into a segment of `size` bytes.
-pub fn capacity(size: u64) -> u32 {
+pub(super) fn capacity(size: u64) -> u32 {
     u32::try_from(size.saturating_sub(HEADER as u64) / RECORD as u64).unwrap_or(u32::MAX)
 }
 

@@ -270,7 +270,7 @@ impl Store {
         lock(&self.0.notices).drain(..).collect()
     }
 
-    /// Once a second: heals a memory that failed, notices a clock gone back, drops what expired.
+    /// From time to time, at least each second: heals a memory that failed, notices a clock gone back, drops what expired.
     ///
     /// Blocks while it uses the disk: keep it off the threads that answer requests.
     pub fn tick(&self, now: u64) {

@@ -6,7 +6,7 @@ use super::{manifest::Listed, segment::Segment};
 
 /// The segments: full ones, the one being written, empty ones.
 #[derive(Debug)]
-pub struct Tail {
+pub(super) struct Tail {
     /// Full ones.
     pub full: Vec<Arc<Segment>>,
     /// The one being written.
@@ -19,12 +19,12 @@ pub struct Tail {
 
 impl Tail {
     /// All segments, in order.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Segment>> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.full.iter().chain([&self.current]).chain(&self.spares)
     }
 
     /// All segments, as a manifest lists them.
-    pub fn listed(&self) -> Vec<Listed> {
+    pub(super) fn listed(&self) -> Vec<Listed> {
         let records = |segment: &Segment| match segment.number.cmp(&self.current.number) {
             Ordering::Less => segment.capacity(),
             Ordering::Equal => self.next,

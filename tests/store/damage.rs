@@ -2,9 +2,12 @@
 
 use std::{fs, os::unix::fs::FileExt as _, path::PathBuf};
 
-use oncegate::store::{StoreError, segment};
+use oncegate::store::StoreError;
 
 use super::*;
+
+/// Bytes of a segment before its first record.
+const HEADER: usize = 64;
 
 const COUNT: u64 = 6;
 
@@ -111,7 +114,7 @@ async fn a_moved_or_exchanged_record_is_noticed() {
         let (dir, mem) = journal(false).await;
         let path = &files(dir.path())[1];
         let mut bytes = fs::read(path).unwrap();
-        let at = |n: usize| segment::HEADER + n * 32..segment::HEADER + (n + 1) * 32;
+        let at = |n: usize| HEADER + n * 32..HEADER + (n + 1) * 32;
         let record = bytes[at(from)].to_vec();
         bytes[at(to)].copy_from_slice(&record);
         fs::write(path, bytes).unwrap();
@@ -124,7 +127,7 @@ async fn a_lost_tail_of_a_closed_journal_is_noticed() {
     let (dir, mem) = journal(true).await;
     let path = &files(dir.path())[2];
     let handle = fs::OpenOptions::new().write(true).open(path).unwrap();
-    handle.write_all_at(&[0; 32], segment::HEADER as u64 + 32).unwrap();
+    handle.write_all_at(&[0; 32], HEADER as u64 + 32).unwrap();
     assert_replaced(dir.path(), mem, "lost tail").await;
 }
 
@@ -136,6 +139,29 @@ async fn a_copied_directory_is_noticed() {
         fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
     }
     assert_replaced(copy.path(), mem, "copied").await;
+}
+
+#[tokio::test]
+async fn a_directory_linked_from_elsewhere_is_noticed() {
+    let (dir, mem) = journal(true).await;
+    let twin = state();
+    for path in files(dir.path()) {
+        fs::hard_link(&path, twin.path().join(path.file_name().unwrap())).unwrap();
+    }
+    assert_replaced(twin.path(), mem, "linked").await;
+}
+
+#[tokio::test]
+async fn a_backup_written_over_the_same_files_is_noticed() {
+    let (dir, mem) = journal(true).await;
+    for path in files(dir.path()) {
+        // As a restored file: the same in all but its time.
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        let later =
+            file.metadata().unwrap().modified().unwrap() + std::time::Duration::from_secs(9);
+        file.set_modified(later).unwrap();
+    }
+    assert_replaced(dir.path(), mem, "written over").await;
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ impl Altered {
             assertions: edge::assertions::Assertions::default(),
             first_uses: edge::redeem::FirstUses::default(),
             limiters: limiters.collect(),
+            issued_until: std::sync::atomic::AtomicU64::new(0),
             spending: tokio_util::task::TaskTracker::new(),
             shutdown: shutdown.clone(),
         };

@@ -10,7 +10,6 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::elements::Element;
-use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -90,7 +89,14 @@ impl Browser {
 
     /// The element's text as a person sees it.
     pub async fn text(&self, css: &str) -> String {
-        self.find(css).await.text().await.expect("an element with text")
+        // A page that is just being left may take its elements along.
+        for _ in 0..20 {
+            match self.find(css).await.text().await {
+                Err(why) if why.is_stale_element_reference() => {}
+                text => return text.expect("an element with text"),
+            }
+        }
+        panic!("{css} does not stay at {}", self.url().await);
     }
 
     pub async fn click(&self, css: &str) {
@@ -183,35 +189,9 @@ impl Browser {
         panic!("no {part:?} in {css} at {}\n{}", self.url().await, self.source().await);
     }
 
-    /// Shows pages as somebody sees them who prefers dark, or light.
-    pub async fn prefer(&self, scheme: &str) {
-        let media = serde_json::json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-        let sent = Cdp("Emulation.setEmulatedMedia", serde_json::json!({ "features": media }));
-        self.client.issue_cmd(sent).await.expect("a browser that takes DevTools commands");
-    }
-
     /// Ends the browser in good order; dropping it ends it too.
     pub async fn close(self) {
         self.client.clone().close().await.expect("the browser closes");
-    }
-}
-
-/// A command of the `DevTools` protocol, which chromedriver passes on.
-#[derive(Debug)]
-struct Cdp(&'static str, serde_json::Value);
-
-impl WebDriverCompatibleCommand for Cdp {
-    fn endpoint(
-        &self,
-        base: &url::Url,
-        session: Option<&str>,
-    ) -> Result<url::Url, url::ParseError> {
-        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
-    }
-
-    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
-        let body = serde_json::json!({ "cmd": self.0, "params": self.1 });
-        (http::Method::POST, Some(body.to_string()))
     }
 }
 

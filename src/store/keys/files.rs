@@ -97,6 +97,11 @@ impl Directory {
     /// Others may read or write it, it is no text of a key file's size, or the system refused.
     pub(super) fn read(&self, name: &str) -> Result<Option<Text>, KeyError> {
         let path = self.join(name);
+        // A pipe would be waited for.
+        match std::fs::metadata(&path) {
+            Ok(metadata) if !metadata.is_file() => return Err(not_a_key(path)),
+            _ => {}
+        }
         let mut file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(KeyError::io("read", &path))?,
@@ -108,11 +113,7 @@ impl Directory {
             return Err(KeyError::OpenToOthers { path, mode });
         }
         if !metadata.is_file() || metadata.len() > MAX_FILE {
-            return Err(KeyError::NotAKey {
-                path,
-                why: "is not a key file".to_owned(),
-                fix: "put the right file there".to_owned(),
-            });
+            return Err(not_a_key(path));
         }
         let mut text = String::new();
         (&mut file)
@@ -230,4 +231,12 @@ fn names(dir: &Path) -> io::Result<Vec<String>> {
         found.extend(entry?.file_name().into_string().ok().filter(is_key));
     }
     Ok(found)
+}
+
+fn not_a_key(path: PathBuf) -> KeyError {
+    KeyError::NotAKey {
+        path,
+        why: "is not a key file".to_owned(),
+        fix: "put the right file there".to_owned(),
+    }
 }
