@@ -9,6 +9,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    task::block_in_place,
+};
 
 use super::{
     error::{NewMemory, StoreError, StoreNotice},
@@ -337,7 +341,8 @@ impl Store {
         };
         let mem = MemoryId::from_bytes((self.0.random)());
         let (place, max_entries) = (self.0.place.clone(), self.0.options.max_entries);
-        match Memory::create(place, mem, lineage, max_entries, revoked) {
+        let create = || Memory::create(place, mem, lineage, max_entries, revoked);
+        match beside_the_executor(create) {
             Ok(memory) => {
                 self.0.current.store(Arc::new(memory));
                 upkeep.last_attempt = None;
@@ -364,6 +369,12 @@ impl Store {
             notices.push_back(notice);
         }
     }
+}
+
+/// Does what waits for a disk while other threads take over what the executor has waiting.
+fn beside_the_executor<T>(work: impl FnOnce() -> T) -> T {
+    let several = |runtime: Handle| runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
+    if Handle::try_current().is_ok_and(several) { block_in_place(work) } else { work() }
 }
 
 fn count(counters: &[AtomicU64; NewMemory::LABELS.len()], why: &NewMemory) {
