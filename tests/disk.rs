@@ -160,7 +160,7 @@ async fn small_disk(mib: usize) -> Option<(Home, Disk)> {
             write!(text, ", \"{name}\"").unwrap();
         }
         let hash = support::gate::key_hash(FILLER);
-        writeln!(text, "]\nkey_sha256 = [\"{hash}\"]\nmay = [\"revoke\"]\nrate = \"1000/s\"")
+        writeln!(text, "]\nkey_sha256 = [\"{hash}\"]\nmay = [\"revoke\"]\nrate = \"100000/s\"")
             .unwrap();
         text.replace("dir = \"state\"", "dir = \"disk/state\"")
     })

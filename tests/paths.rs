@@ -51,7 +51,7 @@ const TWO_READINGS: [&str; 37] = [
 ];
 
 /// Paths that are `/admin` to a server that drops parameters, and end as a public file's would.
-const SUFFIXED: [&str; 7] = [
+const SUFFIXED: [&str; 8] = [
     "/admin;.css",
     "/admin;x.css",
     "/admin;/x.css",
@@ -59,6 +59,7 @@ const SUFFIXED: [&str; 7] = [
     "/admin%253b.css",
     "/admin%ef%bc%9b.css",
     "/admin%3f.css",
+    "/admin%cd%bex.css",
 ];
 
 /// Paths that are the gate's in some reading.
@@ -333,7 +334,16 @@ async fn a_token_that_only_some_would_read_is_not_passed_on() {
     let gate = Gate::start().await;
     let token = gate.link(json!({})).await.token;
     let seen = gate.upstream.seen().len();
-    for name in ["a=1;_once", ".once", "+_once", "%20_once", "_once%3Dx;_once", "%255fonce"] {
+    for name in [
+        "a=1;_once",
+        ".once",
+        "+_once",
+        "%20_once",
+        "%255fonce",
+        "_once[]",
+        "_once%5b%5d",
+        "_once%00x",
+    ] {
         let answer = gate.public().get(&format!("/assets/x?{name}={token}")).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "invalid_request"), "{name}");
     }

@@ -171,6 +171,25 @@ async fn a_clock_that_was_ahead_hides_nothing_from_a_revocation() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_costs_everybody_once_not_at_each_revocation() {
+    let gate = Gate::start().await;
+    gate.wait(3_600);
+    gate.link(json!({})).await;
+    gate.clock.set(gate.clock.now() - 3_600);
+    let revoke = |user: &'static str| {
+        let (api, asked) = (gate.api(), json!({ "user": user }));
+        async move { api.post_json("/v1/revocations", &asked).await.status }
+    };
+    assert_eq!(revoke("ann").await, 204);
+    gate.wait(1);
+    let cookie = gate.sign_in().await;
+    gate.wait(1);
+    assert_eq!(revoke("ann").await, 204);
+    assert!(signed_in(&gate, &cookie).await);
+    gate.stop().await;
+}
+
+#[tokio::test]
 async fn revocations_count_against_the_callers_rate() {
     let gate = Gate::with(|text| text.replace("rate = \"1000/s\"", "rate = \"2/h\"")).await;
     let made_up = "/v1/links/AAAAAAAAAAAAAAAAAAAAAA";

@@ -12,6 +12,7 @@ use crate::{
         body::Body,
         call::Call,
         fields::Fields,
+        limiter::MAX_BATCH,
         redeem::{self, Presenter},
         respond,
     },
@@ -23,6 +24,7 @@ use crate::{
         policy,
         redeem::{LEEWAY, Refusal},
         revoked::Revocation,
+        seen::CLOCK_SLACK,
         site::Site,
         token::LinkClaims,
     },
@@ -132,7 +134,6 @@ pub(super) async fn revoke_link(call: &Call<'_>, id: &str) -> Result<Response<Bo
 /// long as any configuration lets a session last.
 pub(super) async fn revoke_user(call: &Call<'_>, value: Value) -> Result<Response<Body>, Refusal> {
     may_revoke(call)?;
-    call.limiter()?.take_one()?;
     let mut fields = Fields::of(value)?;
     let user = fields.required("user")?;
     let site = fields.text("site")?;
@@ -149,12 +150,21 @@ pub(super) async fn revoke_user(call: &Call<'_>, value: Value) -> Result<Respons
     };
     let now = call.gate.clock.now();
     let until = now + LONGEST_SESSION.max(LONGEST_LINK + LEEWAY);
+    // Each site takes room for a month.
+    let taken = u32::try_from(sites.len()).unwrap_or(MAX_BATCH).min(MAX_BATCH);
+    call.limiter()?.take_batch(taken)?;
     // Under a clock that has gone back, what was issued before is dated later than now.
     let at = call.gate.issued_until.load(Ordering::SeqCst).max(now);
     for site in sites {
         let revocation = Revocation::user(&site, &user, at, until);
         call.gate.store.revoke(revocation, now).await?;
         audit::revoked(call.intake.audit(), &call.caller.name, "user", &user, Some(&site));
+    }
+    if at > now + CLOCK_SLACK {
+        // So far back that the memory is replaced, and with it goes all that is dated ahead: the
+        // next revocation need not reach there again.
+        call.gate.store.mem(now)?;
+        call.gate.issued_until.store(now, Ordering::SeqCst);
     }
     // "Up to now" is over before the answer: a link asked for next is not hit.
     call.gate.clock.past(now).await;

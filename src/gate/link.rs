@@ -24,13 +24,16 @@ pub fn is_gates_own(path: &str) -> bool {
 /// Whether anybody could read a token's parameter in this query: `;` separates for some, some
 /// decode twice, some take other characters for `_`.
 pub fn may_carry_token(query: &str) -> bool {
-    // PHP drops blanks before a name, and writes `_` for these within it.
-    let read = |name: &str| {
-        path::decoded(name).trim_start_matches([' ', '+']).replace(['.', ' ', '+', '['], "_")
-    };
-    query
-        .split(['&', ';'])
-        .any(|pair| read(pair.split('=').next().unwrap_or_default()) == PARAMETER)
+    query.split(['&', ';']).any(|pair| {
+        let name = path::decoded(pair.split('=').next().unwrap_or_default());
+        // As PHP reads names: without leading blanks, up to a NUL, an array's without its index.
+        let name = name.split('\0').next().unwrap_or_default().trim_start_matches([' ', '+']);
+        let name = match name.find('[') {
+            Some(index) if index > 0 => name.get(..index).unwrap_or_default(),
+            _ => name,
+        };
+        name.replace(['.', ' ', '+', '['], "_") == PARAMETER
+    })
 }
 
 /// `[links]` of the configuration.

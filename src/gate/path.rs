@@ -6,7 +6,11 @@
 
 /// What ends a segment, or the path itself, for some readers: servers that know parameters drop
 /// all behind a `;`, so that `/admin;.css` is `/admin` to them.
-const DIVIDES: [char; 5] = ['/', '\\', ';', '?', '#'];
+const DIVIDES: [char; 12] = [
+    '/', '\\', ';', '?', '#',
+    // What Unicode's normal forms make of these: `;`, `?` and `#` again.
+    '\u{37e}', '\u{fe14}', '\u{fe54}', '\u{fe16}', '\u{fe56}', '\u{fe5f}', '\u{ff03}',
+];
 
 /// Whether a request's path has one reading only, whoever reads it.
 ///
@@ -85,8 +89,12 @@ pub fn may_reach(path: &str, target: &str) -> bool {
         return true;
     }
     let last = target.rsplit('/').next().unwrap_or_default();
+    let text: String = decoded(path).chars().map(flat).collect();
+    // What is no text can be anything to anybody.
+    let divides =
+        |c: char| DIVIDES.contains(&c) || c == char::REPLACEMENT_CHARACTER || c.is_control();
     !canonical_path(path)
-        && decoded(path).chars().map(flat).collect::<String>().to_ascii_lowercase().contains(last)
+        && text.split(divides).any(|segment| segment.trim().eq_ignore_ascii_case(last))
 }
 
 /// Whether every character is one a URL is written in, before any decoding: visible ASCII

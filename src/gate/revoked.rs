@@ -139,11 +139,12 @@ impl Revoked {
     /// [`Denial::StoreFull`].
     pub fn insert(&self, revocation: Revocation) -> Result<(), Denial> {
         let mut inner = self.write();
-        // Anybody who may revoke can name links that never were; that must not keep others from
-        // signing out, or a user's links from being taken back.
+        // Anybody who may revoke can name links and users that never were; that must not keep
+        // others from signing out, or a user's links from being taken back.
         let room = match revocation.what {
-            Revoke::Link(..) => self.max_entries - self.max_entries / 4,
-            Revoke::User(_) | Revoke::Session(_) => self.max_entries,
+            Revoke::Link(..) => self.max_entries / 2,
+            Revoke::User(_) => self.max_entries - self.max_entries / 4,
+            Revoke::Session(_) => self.max_entries,
         };
         if inner.entries.len() >= room && !inner.entries.contains_key(&revocation.what) {
             return Err(Denial::StoreFull);
@@ -281,16 +282,14 @@ mod tests {
     #[test]
     fn links_leave_room_for_sessions_and_users() {
         let revoked = Revoked::new(8);
-        for n in 0..6 {
-            revoked.insert(Revocation::link(link(n), "mail", NOW + 60)).unwrap();
-        }
-        let full = revoked.insert(Revocation::link(link(6), "mail", NOW + 60));
-        assert_eq!(full, Err(Denial::StoreFull));
-        let session = Revocation::session(SessionId::from_bytes([1; 16]), NOW + 60);
-        assert_eq!(revoked.insert(session), Ok(()));
-        assert_eq!(revoked.insert(Revocation::user("panel", "joe", NOW, NOW + 60)), Ok(()));
-        let more = Revocation::user("panel", "ana", NOW, NOW + 60);
-        assert_eq!(revoked.insert(more), Err(Denial::StoreFull));
+        let link = |n: u8| Revocation::link(link(n), "mail", NOW + 60);
+        let user = |n: u8| Revocation::user("panel", &n.to_string(), NOW, NOW + 60);
+        let session = |n: u8| Revocation::session(SessionId::from_bytes([n; 16]), NOW + 60);
+        let taken = |of: &dyn Fn(u8) -> Revocation| {
+            (0..8).filter(|n| revoked.insert(of(*n)).is_ok()).count()
+        };
+        assert_eq!([taken(&link), taken(&user), taken(&session)], [4, 2, 2]);
+        assert_eq!(revoked.insert(session(9)), Err(Denial::StoreFull));
     }
 
     #[test]
