@@ -549,3 +549,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_path_that_holds_the_callbacks_name_within_a_word_is_another() {
+    for other in ["/lessons/a;v=1", "/lessons/a%3fb", "/lessons/a%2fb", "/lessons/a"] {
+        assert!(!path::may_reach(other, "/sso"), "{other}");
+    }
+    for same in ["/a%2fsso", "/sso;v=1", "/x;/sso", "/sso%3fa"] {
+        assert!(path::may_reach(same, "/sso"), "{same}");
+    }
+}

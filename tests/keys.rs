@@ -101,6 +101,16 @@ fn new_never_replaces_a_key_and_makes_what_is_missing() {
 }
 
 #[test]
+fn a_pipe_among_the_keys_is_refused_and_not_waited_for() {
+    let dir = fresh();
+    let pipe = dir.path().join("previous-pipe.pem");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+    let error = load(dir.path()).unwrap_err();
+    assert!(matches!(error, KeyError::NotAKey { .. }), "{error}");
+}
+
+#[test]
 fn without_a_key_the_command_that_makes_one_is_named() {
     let dir = TempDir::new().unwrap();
     for path in [dir.path().to_owned(), dir.path().join("nowhere")] {

@@ -9,8 +9,12 @@
 
 mod support;
 
+use oncegate::{
+    edge::{intake::Intake, redeem},
+    gate::{client_ip::ClientIpSource, revoked::Revocation},
+};
 use serde_json::json;
-use support::gate::{Gate, Link, NARROW};
+use support::gate::{Gate, Link, NARROW, NOW};
 
 async fn refusal(gate: &Gate, link: &Link) -> String {
     gate.public().post_form(&link.path, &[], &[]).await.code()
@@ -198,5 +202,30 @@ async fn revocations_count_against_the_callers_rate() {
     assert_eq!(gate.api().post_json("/v1/revocations", &asked).await.status, 204);
     assert_eq!(gate.api().delete(made_up).await.code(), "rate_limited");
     assert_eq!(gate.api().post_json("/v1/revocations", &asked).await.code(), "rate_limited");
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn a_revocation_answered_while_a_link_is_recorded_holds() {
+    let gate = Gate::start().await;
+    let (link, other) = (gate.link(json!({})).await, gate.link(json!({})).await);
+    // The other is opened a second later: its session begins after what comes, its link did not.
+    gate.wait(1);
+    let cookie = support::gate::cookie_of(&gate.open(&other).await);
+    let running = gate.running.as_ref().unwrap().gate.clone();
+    let (parts, ()) = http::Request::post("/").header("host", "x").body(()).unwrap().into_parts();
+    let peer = std::net::Ipv4Addr::LOCALHOST.into();
+    let (intake, _) = Intake::read(&running, peer, ClientIpSource::Peer, &parts);
+    let by = redeem::Presenter::default();
+    let verified = redeem::verify(&running, &link.token).unwrap();
+    let site = running.site_named("panel").unwrap();
+    let judged = redeem::judge(&running, site, &by, verified).unwrap();
+    assert!(signed_in(&gate, &cookie).await);
+    let revocation = Revocation::user("panel", "joe", NOW, NOW + 3_600);
+    running.store.revoke(revocation, NOW).await.unwrap();
+    let refusal = redeem::spend(&running, &intake, &by, judged).await.unwrap_err();
+    assert_eq!(refusal.denial.public().code, "revoked");
+    assert!(!signed_in(&gate, &cookie).await);
+    drop(running);
     gate.stop().await;
 }
