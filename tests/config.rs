@@ -9,9 +9,10 @@ use std::{
 use oncegate::{
     config::{Config, Durability, Faults, StoreKind},
     gate::{
-        caller::{Page, Rate},
+        caller::Rate,
         client_ip::ClientIpSource,
         link::BindIp,
+        page::Page,
         site::{Anonymous, Handoff, Identity},
     },
 };
@@ -73,7 +74,7 @@ fn a_file_with_every_key_loads_and_means_what_it_says() {
     let user = ("Remote-User".to_owned(), Identity::User);
     let plan = ("Remote-Plan".to_owned(), Identity::Claim("plan".to_owned()));
     assert!(panel.headers.contains(&user) && panel.headers.contains(&plan));
-    assert!(panel.destinations.get("ac-ps-detail-invoice").is_some());
+    assert!(panel.destinations.names().any(|name| name == "ac-ps-detail-invoice"));
     assert_eq!(shop.handoff, Handoff::Callback("/sso".to_owned()));
     assert_eq!(shop.anonymous, Anonymous::Login("https://www.example.com/login".to_owned()));
 
@@ -222,7 +223,7 @@ fn the_environment_overrides_the_file() {
     assert_eq!(config.listen.trusted_proxies.to_string(), "10.0.0.0/8, 192.0.2.1/32");
     assert_eq!(config.once.store, StoreKind::Memory);
     assert_eq!(config.sites[0].upstream.as_ref().unwrap().authority, "127.0.0.1:5000");
-    let services = config.sites[0].destination("ac-ps-products", &[]).unwrap();
+    let services = config.sites[0].destination("ac-ps-products", &[], None).unwrap();
     assert_eq!(services.as_str(), "/services");
     assert_eq!(config.callers[0].sites, ["shop"]);
 }

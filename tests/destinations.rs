@@ -9,6 +9,7 @@ use oncegate::gate::{
     origin::Origin,
     path,
     site::{Anonymous, Handoff, Site},
+    token,
 };
 use proptest::prelude::*;
 use url::Url;
@@ -27,6 +28,7 @@ fn site() -> Site {
         handoff: Handoff::Session,
         allow_urls: ALLOWED.iter().map(|text| AllowedUrl::parse(text).unwrap()).collect(),
         headers: Vec::new(),
+        forms: Vec::new(),
         destinations: [
             ("home", "/"),
             ("ac-ps-products", "/clientarea/services"),
@@ -94,7 +96,7 @@ fn every_hostile_redirect_is_refused() {
     let mut let_in = Vec::new();
     for line in &hostile {
         let judged = site.judge_destination(line).map_err(|denial| denial.public().code);
-        let asked = site.destination(line, &[]).map_err(|denial| denial.public().code);
+        let asked = site.destination(line, &[], None).map_err(|denial| denial.public().code);
         if judged != Err("destination_not_allowed")
             || !matches!(
                 asked,
@@ -113,7 +115,8 @@ fn every_good_destination_is_kept_byte_for_byte() {
     let good = lines(include_str!("vectors/redirects/good.txt"));
     assert!(good.len() >= 60, "{}", good.len());
     for line in good {
-        let asked = site.destination(line, &[]).unwrap_or_else(|denial| panic!("{line}: {denial}"));
+        let asked =
+            site.destination(line, &[], None).unwrap_or_else(|denial| panic!("{line}: {denial}"));
         assert_eq!(site.judge_destination(line).as_ref(), Ok(&asked), "{line}");
         assert_eq!(asked.as_str(), line);
         let location = asked.url(&site);
@@ -161,7 +164,7 @@ fn a_name_is_filled_with_its_values_in_order() {
         ),
     ] {
         let values: Vec<String> = values.iter().map(ToString::to_string).collect();
-        let destination = site.destination(name, &values).unwrap();
+        let destination = site.destination(name, &values, None).unwrap();
         assert_eq!(destination.as_str(), expected);
         // What was issued is still good at redemption.
         assert_eq!(site.judge_destination(expected), Ok(destination));
@@ -199,7 +202,7 @@ fn values_that_would_leave_their_place_are_refused() {
         "\u{ff0e}\u{ff0e}",
         &long,
     ] {
-        let denial = site().destination("invoice", &[value.to_owned()]).unwrap_err();
+        let denial = site().destination("invoice", &[value.to_owned()], None).unwrap_err();
         assert!(
             matches!(&denial, Denial::Invalid { field, .. } if field == "destination_values"),
             "{value:?}: {denial:?}"
@@ -211,7 +214,7 @@ fn values_that_would_leave_their_place_are_refused() {
 fn what_no_value_may_be_is_refused_in_a_query_too() {
     for value in ["", ".", "..", "a\nb", "a\0b"] {
         let values = [value.to_owned(), "x".to_owned()];
-        assert!(site().destination("search", &values).is_err(), "{value:?}");
+        assert!(site().destination("search", &values, None).is_err(), "{value:?}");
     }
 }
 
@@ -225,14 +228,14 @@ fn a_wrong_number_of_values_is_refused() {
         ("https://panel.example.com/", &["1"]),
     ] {
         let values: Vec<String> = values.iter().map(ToString::to_string).collect();
-        let denial = site().destination(asked, &values).unwrap_err();
+        let denial = site().destination(asked, &values, None).unwrap_err();
         assert_eq!(denial.public().code, "invalid_request", "{asked}");
     }
 }
 
 #[test]
 fn an_unknown_name_is_named_in_the_refusal() {
-    let denial = site().destination("invoces", &["1".to_owned()]).unwrap_err();
+    let denial = site().destination("invoces", &["1".to_owned()], None).unwrap_err();
     assert_eq!(denial, Denial::UnknownDestination("\"invoces\"".to_owned()));
     assert!(site().judge_destination("invoice").is_err());
 }
@@ -435,6 +438,21 @@ fn a_path_in_any_spelling_is_recognised() {
     assert_eq!(path::decoded_path("/../.."), "/");
 }
 
+#[test]
+fn no_destination_holds_a_links_token() {
+    let begins = token::LINK_BEGINS;
+    for destination in [
+        format!("/page?x={begins}abc.def.ghi"),
+        format!("/{begins}abc"),
+        format!("/page#{}", begins.replace("eyJ", "%65yJ")),
+        format!("https://docs.example.com/manual/{begins}abc"),
+    ] {
+        let denial = site().destination(&destination, &[], None).unwrap_err();
+        assert_eq!(denial.public().code, "destination_not_allowed", "{destination}");
+    }
+    assert!(site().destination("/page?x=eyJhbGciOiJFZERTQSJ9", &[], None).is_ok());
+}
+
 /// What open redirects are built of, and what good destinations are built of.
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
@@ -521,7 +539,7 @@ proptest! {
     #[test]
     fn no_value_leaves_its_place(first in prop_oneof![pieces(), ".*"], second in prop_oneof![pieces(), ".*"]) {
         let site = site();
-        if let Ok(destination) = site.destination("invoice", std::slice::from_ref(&first)) {
+        if let Ok(destination) = site.destination("invoice", std::slice::from_ref(&first), None) {
             let rest = destination.as_str().strip_prefix("/clientarea/invoices/").unwrap();
             prop_assert!(!rest.contains(['/', '?', '#', '\\', '&', '=']));
             let url = Url::parse(&destination.url(&site)).unwrap();
@@ -530,7 +548,7 @@ proptest! {
             prop_assert_eq!(site.judge_destination(destination.as_str()), Ok(destination));
         }
         let values = [first, second];
-        if let Ok(destination) = site.destination("search", &values) {
+        if let Ok(destination) = site.destination("search", &values, None) {
             let url = Url::parse(&destination.url(&site)).unwrap();
             let pairs: Vec<String> = url.query_pairs().map(|(_, value)| value.into_owned()).collect();
             prop_assert_eq!(pairs, values);

@@ -122,7 +122,7 @@ async fn a_session_is_no_link_and_a_link_no_session() {
 #[tokio::test]
 async fn a_dialects_link_is_not_opened_by_a_native_get() {
     let gate = Gate::start().await;
-    let page = Some(oncegate::gate::caller::Page::None);
+    let page = Some(oncegate::gate::page::Page::None);
     let link =
         gate.crafted(|claims| (claims.via, claims.page) = (Some("wisecp".to_owned()), page)).await;
     let public = gate.public();

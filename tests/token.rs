@@ -30,7 +30,7 @@ use oncegate::gate::{
     keyring::Keyring,
     secret::Secret,
     session::{Session, SessionKeys},
-    token::{Actor, AssertionClaims, LinkClaims, MAX_TOKEN, Presented, Verified},
+    token::{Actor, AssertionClaims, LINK_BEGINS, LinkClaims, MAX_TOKEN, Presented, Verified},
 };
 use proptest::prelude::*;
 
@@ -179,6 +179,8 @@ fn sessions_assertions_and_links_never_pass_for_one_another() {
         exp: NOW + 60,
     });
     assert_eq!(verify(&keyring, &assertion), Err(Denial::WrongType("an assertion")));
+    // By this a link is known where nothing else tells what a text is.
+    assert!(link.starts_with(LINK_BEGINS) && !assertion.starts_with(LINK_BEGINS), "{link}");
     for token in [link, assertion] {
         assert_eq!(keys.open(&token, "panel"), None);
         for part in token.split('.') {
@@ -231,7 +233,7 @@ prop_compose! {
         page in 0..4_usize,
         ctx in proptest::option::of(proptest::collection::btree_map(".{0,8}", any_value(), 0..4)),
     ) -> LinkClaims {
-        use oncegate::gate::caller::Page;
+        use oncegate::gate::page::Page;
         let networks = |of: Vec<std::net::IpAddr>| Networks::new(of.into_iter().map(Into::into));
         LinkClaims {
             iss, aud, sub, iat, exp: iat + ttl,

@@ -11,10 +11,11 @@ use crate::{
         units,
     },
     gate::{
-        caller::{Caller, Page, Permissions, Rate},
+        caller::{Caller, Permissions, Rate},
         client_ip::Networks,
         glob::Globs,
         link::LinkRules,
+        page::Page,
     },
 };
 
@@ -69,6 +70,11 @@ pub(super) fn read(
         max_ttl,
         page,
         rate,
+        dialects: Vec::new(),
+        username: None,
+        password: None,
+        reseller: None,
+        sign_on_url: false,
     };
     Some(Found { path, value })
 }

@@ -6,8 +6,8 @@ use crate::{
         units,
     },
     gate::{
-        caller::Page,
         link::{BindIp, LinkRules},
+        page::Page,
     },
 };
 

@@ -59,6 +59,7 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Found<Site>> {
         allow_urls,
         headers,
         destinations,
+        forms: Vec::new(),
     });
     if let Some(site) = &site {
         paths_are_destinations(&section, site);

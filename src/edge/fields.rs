@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use crate::gate::{
-    caller::{NotAPage, Page},
     claims,
     claims::Claims,
     denial::Denial,
+    page::{NotAPage, Page},
 };
 
 /// The members of a JSON object that nobody has taken yet.

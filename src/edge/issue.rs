@@ -105,6 +105,7 @@ fn ask(value: Value) -> Result<Ask, Denial> {
         ttl: fields.seconds("ttl")?,
         claims: fields.claims("claims")?,
         page: fields.page("page")?,
+        via: None,
     };
     fields.end()?;
     Ok(ask)

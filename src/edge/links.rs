@@ -19,10 +19,11 @@ use crate::{
         respond, sessions, source, visit,
     },
     gate::{
-        caller::Page,
+        carried::Carried,
         denial::Denial,
         destination::Destination,
         link,
+        page::Page,
         redeem::{Admission, Judged, Refusal},
         session::Session,
         site::{Handoff, Site},
@@ -44,8 +45,8 @@ pub(super) struct Opened {
     pub intake: Arc<Intake>,
     /// Its headers.
     pub headers: HeaderMap,
-    /// The token, as it came.
-    pub token: String,
+    /// The token, and what its URL says.
+    pub carried: Carried,
 }
 
 /// `/_once/l/TOKEN`
@@ -55,33 +56,27 @@ pub(super) async fn at_path(
     body: Incoming,
 ) -> Result<Response<Body>, Refusal> {
     match *method {
-        Method::GET | Method::HEAD => open(opened, method, None).await,
+        Method::GET | Method::HEAD => open(opened, method).await,
         Method::POST => post(opened, body).await,
         Method::OPTIONS => Ok(respond::allowing(METHODS)),
         _ => Err(Denial::MethodNotAllowed(METHODS).into()),
     }
 }
 
-/// `?_once=TOKEN` on any page of the site; `page` is that page without the token.
+/// `?_once=TOKEN` on any page of the site, or the form of a dialect.
 pub(super) async fn on_page(
     opened: Arc<Opened>,
     method: &Method,
-    page: String,
 ) -> Result<Response<Body>, Refusal> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Err(Denial::Unreadable("a link is opened with GET".to_owned()).into());
     }
-    // A page that could not be a destination is not posted along: home is where that leads.
-    let next = opened.site.judge_destination(&page).ok().map(|_| page);
-    open(opened, method, next).await
+    open(opened, method).await
 }
 
 /// Shows the link's page, or what speaks against it; spends only where the link needs no page.
-async fn open(
-    opened: Arc<Opened>,
-    method: &Method,
-    next: Option<String>,
-) -> Result<Response<Body>, Refusal> {
+async fn open(opened: Arc<Opened>, method: &Method) -> Result<Response<Body>, Refusal> {
+    let next = opened.carried.next.clone();
     let by = Presenter { client: opened.intake.client.as_ref().ok().copied(), next };
     let session = sessions::read(&opened.gate, &opened.site, &opened.headers);
     let judged = match look(&opened, &by) {
@@ -90,7 +85,11 @@ async fn open(
     };
     let user = judged.claims().sub.clone();
     let somebody_else = session.map(|session| session.user).filter(|other| *other != user);
-    let page = judged.claims().page.unwrap_or(Page::Auto);
+    let page = match judged.claims().page.unwrap_or(Page::Auto) {
+        // What is appended to a URL weighs less than what the link itself says.
+        Page::Auto if opened.carried.skips_page => Page::None,
+        page => page,
+    };
     if page == Page::None
         && somebody_else.is_none()
         && *method == Method::GET
@@ -102,7 +101,7 @@ async fn open(
     let auto = page != Page::Confirm && !source::is_preview(&opened.headers);
     let origins = elsewhere(&opened.site, judged.destination());
     let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
-    let action = [link::PATH, &opened.token].concat();
+    let action = [link::PATH, &opened.carried.token].concat();
     let home = opened.site.home_url();
     Ok(respond::page(StatusCode::OK, &origins, Referrer::Origin, |nonce| {
         pages::link_page(&pages::LinkPage {
@@ -120,9 +119,8 @@ async fn open(
 
 /// All that is checked before spending.
 fn look(opened: &Opened, by: &Presenter) -> Result<Judged, Refusal> {
-    let verified = redeem::verify(&opened.gate, &opened.token)?;
-    if verified.claims().via.is_some() {
-        let denial = Denial::WrongType("a dialect's link, in the native form");
+    let verified = redeem::verify(&opened.gate, &opened.carried.token)?;
+    if let Err(denial) = opened.carried.fits(verified.claims()) {
         return Err(Refusal::of(denial, verified.into_claims()));
     }
     let judged = redeem::judge(&opened.gate, &opened.site, by, verified)?;
@@ -135,7 +133,7 @@ async fn post(opened: Arc<Opened>, body: Incoming) -> Result<Response<Body>, Ref
     source::same_origin(&opened.headers, &opened.site.origin)?;
     let next = next(&opened, body).await?;
     let by = Presenter { client: opened.intake.client.as_ref().ok().copied(), next };
-    let judged = redeem::verify(&opened.gate, &opened.token)
+    let judged = redeem::verify(&opened.gate, &opened.carried.token)
         .map_err(Refusal::from)
         .and_then(|verified| redeem::judge(&opened.gate, &opened.site, &by, verified));
     let answered = match judged {

@@ -13,7 +13,7 @@ use crate::{
         links::{self, Opened},
         redeem, respond, sessions, visit,
     },
-    gate::{denial::Denial, link, redeem::Refusal, site::Site},
+    gate::{carried::Carried, denial::Denial, link, redeem::Refusal, site::Site},
 };
 
 /// The public keys.
@@ -54,20 +54,22 @@ async fn route(
         return Ok(jwks(gate, request.method())?);
     }
     let site = site.ok_or_else(|| Denial::WrongSite(intake.authority.clone()))?;
-    let opened = |token, headers| {
+    let opened = |carried, headers| {
         let (gate, site, intake) = (gate.clone(), site.clone(), intake.clone());
-        Arc::new(Opened { gate, site, intake, headers, token })
+        Arc::new(Opened { gate, site, intake, headers, carried })
     };
     let at_path = path.strip_prefix(link::PATH);
-    match (carried(intake)?, at_path) {
-        (Some(_), Some(_)) => return Err(two_tokens().into()),
-        (Some((token, page)), None) => {
+    match (site.carried(path, intake.query.as_deref())?, at_path) {
+        (Some(_), Some(_)) => {
+            return Err(Denial::Unreadable("the URL carries two tokens".to_owned()).into());
+        }
+        (Some(carried), None) => {
             let (parts, _) = request.into_parts();
-            return links::on_page(opened(token, parts.headers), &parts.method, page).await;
+            return links::on_page(opened(carried, parts.headers), &parts.method).await;
         }
         (None, Some(token)) => {
             let (parts, body) = request.into_parts();
-            let opened = opened(token.to_owned(), parts.headers);
+            let opened = opened(Carried::at_path(token), parts.headers);
             return links::at_path(opened, &parts.method, body).await;
         }
         (None, None) => {}
@@ -79,45 +81,12 @@ async fn route(
             Ok(sessions::log_out(gate, site, intake, method, headers).await?)
         }
         _ if link::is_gates_own(path) => Err(Denial::NotFound.into()),
+        // Whatever the application would make of it, its log would have a link that still works.
+        _ if link::holds_token(&intake.target()) => {
+            Err(Denial::Unreadable("a link's token stands where none is taken".to_owned()).into())
+        }
         _ => Ok(visit::proxied(gate, site, intake, request).await?),
     }
-}
-
-/// The token that the query carries, and the page asked for: the same target without it.
-///
-/// The parameter's name counts as servers read it, percent-decoded; everything else of the query
-/// is kept byte for byte.
-fn carried(intake: &Intake) -> Result<Option<(String, String)>, Denial> {
-    let Some(query) = &intake.query else { return Ok(None) };
-    let mut token = None;
-    let mut kept = Vec::new();
-    for part in query.split('&') {
-        let decoded = url::form_urlencoded::parse(part.as_bytes()).next();
-        match decoded {
-            Some((name, value)) if name == link::PARAMETER => {
-                if token.replace(value.into_owned()).is_some() {
-                    return Err(two_tokens());
-                }
-            }
-            _ => kept.push(part),
-        }
-    }
-    if token.is_none() && link::may_carry_token(query) {
-        let why = "the token's parameter stands where only some would read it";
-        return Err(Denial::Unreadable(why.to_owned()));
-    }
-    Ok(token.map(|token| {
-        let mut page = intake.path.clone();
-        if !kept.is_empty() {
-            page.push('?');
-            page.push_str(&kept.join("&"));
-        }
-        (token, page)
-    }))
-}
-
-fn two_tokens() -> Denial {
-    Denial::Unreadable("the URL carries two tokens".to_owned())
 }
 
 fn jwks(gate: &Gate, method: &Method) -> Result<Response<Body>, Denial> {

@@ -73,6 +73,12 @@ pub(super) fn words(denial: &Denial) -> Words {
             "The page this link leads to is not one that links to this site may lead to.",
             "The link was not used. Ask for a new one where you got it.",
         ),
+        Denial::UnknownUser(_) => {
+            ("Nobody is known here under the name that was asked for.", ASK_OPERATOR)
+        }
+        Denial::DirectoryUnavailable(_) => {
+            ("Links cannot be made right now: who may have one cannot be looked up.", TRY_AGAIN)
+        }
         Denial::TtlTooLong(_) => (
             "It was made to last longer than this site accepts.",
             "The link was not used. Ask for a new one where you got it.",

@@ -1,10 +1,12 @@
 //! A service that may request links, and what it may do.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::gate::{client_ip::Networks, glob::Globs, secret};
+use crate::gate::{
+    client_ip::Networks, dialect::Dialect, glob::Globs, page::Page, password::PasswordHash, secret,
+};
 
 /// A service that may request links.
 #[derive(Debug, Clone)]
@@ -31,6 +33,16 @@ pub struct Caller {
     pub page: Option<Page>,
     /// How many links it may ask for.
     pub rate: Rate,
+    /// The dialects it may speak.
+    pub dialects: Vec<Dialect>,
+    /// Its name in dialects that send a name and a password.
+    pub username: Option<String>,
+    /// The password to that name.
+    pub password: Option<PasswordHash>,
+    /// ActivePlatform: the reseller whose manager it is.
+    pub reseller: Option<u64>,
+    /// AllClients: whether it may sign in to accounts for which the directory does not say so.
+    pub sign_on_url: bool,
 }
 
 /// The SHA-256 of an API key's text.
@@ -49,37 +61,6 @@ pub struct Permissions {
     pub revoke: bool,
     /// Look into a token.
     pub inspect: bool,
-}
-
-/// What a link's page does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Page {
-    /// Submits itself by script, with a button where there is none.
-    Auto,
-    /// Waits for the click, and names the user.
-    Confirm,
-    /// No page: the visit itself spends.
-    None,
-}
-
-impl Page {
-    /// Each by its name in configuration, requests and tokens.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("auto", Self::Auto), ("confirm", Self::Confirm), ("none", Self::None)];
-}
-
-/// The text names no page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("auto, confirm or none is expected")]
-pub struct NotAPage;
-
-impl FromStr for Page {
-    type Err = NotAPage;
-
-    fn from_str(name: &str) -> Result<Self, NotAPage> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, page)| *page).ok_or(NotAPage)
-    }
 }
 
 /// `count` links in each `seconds`.

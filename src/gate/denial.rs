@@ -18,7 +18,7 @@ pub enum Denial {
         why: String,
     },
     /// No caller has these credentials.
-    #[error("no caller has this key")]
+    #[error("no caller has these credentials")]
     Unauthorized,
     /// A visitor without a session.
     #[error("nobody is signed in")]
@@ -63,6 +63,12 @@ pub enum Denial {
     /// The destination leads elsewhere, or this caller may not name it.
     #[error("destination not allowed: {0}")]
     DestinationNotAllowed(String),
+    /// The directory has no such user, or one that may not be signed in.
+    #[error("unknown user: {0}")]
+    UnknownUser(&'static str),
+    /// The directory did not answer, or not in a way that can be read.
+    #[error("the directory: {0}")]
+    DirectoryUnavailable(String),
     /// The lifetime asked for is longer than this many seconds.
     #[error("ttl: at most {0} s")]
     TtlTooLong(u64),
@@ -174,6 +180,10 @@ impl Denial {
             Self::DestinationNotAllowed(_) => {
                 (403, "destination_not_allowed", "A link may not lead there")
             }
+            Self::UnknownUser(_) => (422, "unknown_user", "There is no such user"),
+            Self::DirectoryUnavailable(_) => {
+                (502, "bad_gateway", "The directory of users did not answer")
+            }
             Self::TtlTooLong(_) => (422, "ttl_too_long", "A link may not live that long"),
             Self::IpRequired => (422, "ip_required", "A link needs the visitor's address here"),
             Self::Malformed(_) => (400, "malformed", "This link is not complete"),
@@ -214,6 +224,9 @@ impl Denial {
             | Self::UnsupportedMediaType(_)
             | Self::TtlTooLong(_)
             | Self::IpRequired => Some(self.to_string()),
+            Self::DirectoryUnavailable(_) => {
+                Some("who may have a link could not be looked up; ask again".to_owned())
+            }
             Self::StoreUnavailable { unspent: false, .. } => {
                 Some("the token may have been spent; ask for a new link".to_owned())
             }
@@ -225,7 +238,7 @@ impl Denial {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::RateLimited(seconds) => Some(*seconds),
-            Self::StoreUnavailable { unspent: true, .. } => Some(1),
+            Self::DirectoryUnavailable(_) | Self::StoreUnavailable { unspent: true, .. } => Some(1),
             _ => None,
         }
     }

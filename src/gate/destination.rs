@@ -24,24 +24,31 @@ impl Site {
     /// Where a link that a caller asks for will lead.
     ///
     /// What begins with `/` is a path, what else holds a `:` a URL, and the rest a name of the
-    /// site's catalogue, whose places `values` fill, percent-encoded.
+    /// site's catalogue, or else of the `further` one, whose places `values` fill,
+    /// percent-encoded.
     ///
     /// # Errors
     /// [`Denial::UnknownDestination`] for a name; [`Denial::DestinationNotAllowed`] for a path or
     /// a URL; [`Denial::Invalid`] of `destination_values` that are too many, too few, given
     /// without a name, or not to be put into a path.
-    pub fn destination(&self, asked: &str, values: &[String]) -> Result<Destination, Denial> {
+    pub fn destination(
+        &self,
+        asked: &str,
+        values: &[String],
+        further: Option<&Catalogue>,
+    ) -> Result<Destination, Denial> {
         if asked.starts_with('/') || asked.contains(':') {
             if !values.is_empty() {
                 return Err(template::invalid("only a named destination takes values"));
             }
             return self.judge_destination(asked);
         }
-        let template = self.destinations.get(asked).ok_or_else(|| {
-            let shown: String = asked.chars().take(64).collect();
-            Denial::UnknownDestination(format!("{shown:?}"))
-        })?;
-        let filled = template.fill(values)?;
+        let further = || further.and_then(|catalogue| catalogue.fill(asked, values));
+        let filled = self
+            .destinations
+            .fill(asked, values)
+            .or_else(further)
+            .ok_or_else(|| unknown(asked))??;
         // What the configuration wrote was judged when it was read; the fault is the values'.
         self.judge(&filled).map_err(template::invalid)?;
         Ok(Destination(filled))
@@ -63,6 +70,9 @@ impl Site {
             return Err("it is longer than 8192 bytes");
         }
         path::written(dst)?;
+        if link::holds_token(dst) {
+            return Err("it holds a link's token");
+        }
         if dst.starts_with('/') {
             return self.judge_path(dst);
         }
@@ -86,7 +96,7 @@ impl Site {
     fn judge_path(&self, whole: &str) -> Result<(), &'static str> {
         let path = path_part(whole);
         path::settled(path)?;
-        if link::is_gates_own(path) || carries_token(whole) {
+        if link::is_gates_own(path) || self.carries_token(whole) {
             return Err("it leads to the gate's own pages");
         }
         // The browsers' parser has the last word; nothing above should have left it a choice.
@@ -96,6 +106,18 @@ impl Site {
             _ => Err("it leads to another site"),
         }
     }
+
+    /// Whether a path of the site has a query in which anybody could read a token.
+    fn carries_token(&self, whole: &str) -> bool {
+        let text = whole.split('#').next().unwrap_or_default();
+        text.split_once('?').is_some_and(|(path, query)| self.may_carry_token(path, query))
+    }
+}
+
+/// The refusal of what names no destination, quoted as far as anybody needs to see it.
+pub fn unknown(asked: &str) -> Denial {
+    let shown: String = asked.chars().take(64).collect();
+    Denial::UnknownDestination(format!("{shown:?}"))
 }
 
 impl Destination {
@@ -157,10 +179,4 @@ fn is_authority(authority: &str, url: &Url) -> bool {
         }
     };
     written.eq_ignore_ascii_case(host) && plain_port
-}
-
-/// Whether the query of a target holds the parameter that carries a token.
-fn carries_token(text: &str) -> bool {
-    let text = text.split('#').next().unwrap_or_default();
-    text.split_once('?').is_some_and(|(_, query)| link::may_carry_token(query))
 }

@@ -34,7 +34,7 @@ impl Permitted {
             dst: self.destination.map(|destination| destination.as_str().to_owned()),
             ips: self.ips,
             act: Actor { sub: self.caller },
-            via: None,
+            via: self.via.map(|dialect| dialect.name().to_owned()),
             page: Some(self.page),
             ctx: self.claims,
         }

@@ -1,6 +1,6 @@
 //! What holds for every link of a gate, and the URL that carries a token.
 
-use crate::gate::{caller::Page, denial::Denial, origin::Origin, path};
+use crate::gate::{denial::Denial, origin::Origin, page::Page, path, token};
 
 /// The path under which the gate takes a token.
 pub const PATH: &str = "/_once/l/";
@@ -21,19 +21,28 @@ pub fn is_gates_own(path: &str) -> bool {
     first_is_ours(path) || first_is_ours(&path::decoded_path(path))
 }
 
-/// Whether anybody could read a token's parameter in this query: `;` separates for some, some
-/// decode twice, some take other characters for `_`.
+/// Whether anybody could read a native token's parameter in this query.
 pub fn may_carry_token(query: &str) -> bool {
+    may_name(query, |name| name == PARAMETER)
+}
+
+/// Whether anybody could read a parameter in this query whose name `is_meant`: `;` separates for
+/// some, some decode twice, some take other characters for `_`.
+pub(in crate::gate) fn may_name(query: &str, is_meant: impl Fn(&str) -> bool) -> bool {
     query.split(['&', ';']).any(|pair| {
         let name = path::decoded(pair.split('=').next().unwrap_or_default());
-        // As PHP reads names: without leading blanks, up to a NUL, an array's without its index.
+        // As PHP reads names: without leading blanks, up to a NUL, an array's without its index,
+        // and with `_` for the bracket of one that is never closed.
         let name = name.split('\0').next().unwrap_or_default().trim_start_matches([' ', '+']);
-        let name = match name.find('[') {
-            Some(index) if index > 0 => name.get(..index).unwrap_or_default(),
-            _ => name,
-        };
-        name.replace(['.', ' ', '+', '['], "_") == PARAMETER
+        let array = name.split('[').next().unwrap_or_default();
+        [array, name].iter().any(|name| is_meant(&name.replace(['.', ' ', '+', '['], "_")))
     })
+}
+
+/// Whether a text holds a link's token, wherever and under whatever name: by how every token of a
+/// link begins, percent-encoded or not.
+pub fn holds_token(text: &str) -> bool {
+    path::decoded(text).contains(token::LINK_BEGINS)
 }
 
 /// `[links]` of the configuration.
@@ -69,7 +78,14 @@ pub enum BindIp {
 /// # Errors
 /// [`Denial::Invalid`] past 2,000 characters: claims and destination are what can be shortened.
 pub fn url(origin: &Origin, token: &str) -> Result<String, Denial> {
-    let url = [origin.as_str(), PATH, token].concat();
+    bounded([origin.as_str(), PATH, token].concat())
+}
+
+/// A link, if it is no longer than what passes everywhere.
+///
+/// # Errors
+/// [`Denial::Invalid`] past 2,000 characters: claims and destination are what can be shortened.
+pub(in crate::gate) fn bounded(url: String) -> Result<String, Denial> {
     if url.len() > MAX_URL {
         let why = format!(
             "the link would have {} characters, at most {MAX_URL} pass everywhere; shorten claims, \

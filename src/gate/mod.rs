@@ -1,14 +1,18 @@
-//! What a link is, who may ask for one, and whether it may pass.
+//! What a link is, who may ask for one and for whom, and whether it may pass.
 //!
 //! Pure: values in, values out. The time and every random id are arguments; nothing here reads a
 //! file, a clock, the environment or the network, and nothing logs.
 
 pub mod allowed_url;
 pub mod caller;
+pub mod carried;
 pub mod claims;
 pub mod client_ip;
 pub mod denial;
 pub mod destination;
+pub mod dialect;
+pub mod directory;
+pub mod form;
 pub mod glob;
 pub mod id;
 pub mod issue;
@@ -16,6 +20,8 @@ pub mod keyring;
 pub mod link;
 pub mod networks;
 pub mod origin;
+pub mod page;
+pub mod password;
 pub mod path;
 pub mod policy;
 pub mod redeem;
@@ -24,5 +30,6 @@ pub mod secret;
 pub mod seen;
 pub mod session;
 pub mod site;
+pub mod spoken;
 pub mod template;
 pub mod token;

@@ -5,13 +5,16 @@
 use std::sync::Arc;
 
 use crate::gate::{
-    caller::{Caller, Page},
+    caller::Caller,
     claims::Claims,
     client_ip::Networks,
     denial::Denial,
-    destination::Destination,
+    destination::{Catalogue, Destination},
+    dialect::Dialect,
     link::{BindIp, LinkRules},
+    page::Page,
     site::Site,
+    spoken::DialectRules,
     token,
 };
 
@@ -34,6 +37,28 @@ pub struct Ask {
     pub claims: Option<Claims>,
     /// What the link's page does.
     pub page: Option<Page>,
+    /// Where it was asked for in a dialect: what that says itself.
+    pub via: Option<Via>,
+}
+
+/// What a dialect adds to what its caller asks for.
+#[derive(Debug, Clone)]
+pub struct Via {
+    /// Which dialect.
+    pub dialect: Dialect,
+    /// Lifetime in seconds; cut to what the caller may have, since vendors' APIs cannot refuse it.
+    pub ttl: u64,
+    /// Claims of the dialect's own: the caller's `claims` do not bind them.
+    pub context: Option<Claims>,
+    /// The destinations that have a name in this dialect, where the site gives them no other.
+    pub catalogue: Option<&'static Catalogue>,
+}
+
+impl Via {
+    /// What a dialect adds to every ask, as the operator set it.
+    pub fn of(rules: &DialectRules) -> Self {
+        Self { dialect: rules.dialect, ttl: rules.ttl, context: None, catalogue: None }
+    }
 }
 
 /// A link that its caller may have.
@@ -47,6 +72,7 @@ pub struct Permitted {
     pub(in crate::gate) ttl: u64,
     pub(in crate::gate) claims: Option<Claims>,
     pub(in crate::gate) page: Page,
+    pub(in crate::gate) via: Option<Dialect>,
 }
 
 impl Permitted {
@@ -72,13 +98,27 @@ pub fn permit(
     let site = site(caller, ask.site.as_deref(), sites)?;
     check_user(&ask.user)?;
     if !caller.users.matches(&ask.user) {
-        return Err(Denial::Forbidden("this caller may not sign in this user".to_owned()));
+        return Err(foreign_user());
     }
+    let catalogue = ask.via.as_ref().and_then(|via| via.catalogue);
     Ok(Permitted {
-        destination: destination(caller, &site, ask.destination, &ask.destination_values)?,
+        destination: destination(
+            caller,
+            &site,
+            ask.destination,
+            &ask.destination_values,
+            catalogue,
+        )?,
         ips: networks(ask.ip.as_deref(), rules)?,
-        ttl: ttl(ask.ttl, caller, rules)?,
-        claims: claims(ask.claims, caller)?,
+        ttl: match &ask.via {
+            Some(via) => via.ttl.min(caller.max_ttl).min(rules.max_ttl),
+            None => ttl(ask.ttl, caller, rules)?,
+        },
+        via: ask.via.as_ref().map(|via| via.dialect),
+        claims: match ask.via {
+            Some(via) => via.context,
+            None => claims(ask.claims, caller)?,
+        },
         page: ask.page.or(caller.page).unwrap_or(rules.page),
         caller: caller.name.clone(),
         user: ask.user,
@@ -95,6 +135,20 @@ pub fn may_issue(caller: &Caller) -> Result<(), Denial> {
         Ok(())
     } else {
         Err(Denial::Forbidden("this caller may not issue links".to_owned()))
+    }
+}
+
+/// Whether a caller may ask for links in the native API, which knows no tree of resellers: whose
+/// links a reseller's manager may have is judged where that is known.
+///
+/// # Errors
+/// [`Denial::Forbidden`].
+pub fn may_issue_natively(caller: &Caller) -> Result<(), Denial> {
+    may_issue(caller)?;
+    if caller.reseller.is_none() {
+        Ok(())
+    } else {
+        Err(Denial::Forbidden("a reseller's manager asks in its dialect".to_owned()))
     }
 }
 
@@ -137,11 +191,17 @@ pub fn check_user(user: &str) -> Result<(), Denial> {
     }
 }
 
+/// The refusal of a user whom the caller may not sign in.
+pub fn foreign_user() -> Denial {
+    Denial::Forbidden("this caller may not sign in this user".to_owned())
+}
+
 fn destination(
     caller: &Caller,
     site: &Site,
     asked: Option<String>,
     values: &[String],
+    catalogue: Option<&Catalogue>,
 ) -> Result<Option<Destination>, Denial> {
     let Some(asked) = asked else {
         if !values.is_empty() {
@@ -155,7 +215,7 @@ fn destination(
         }
         return Ok(None);
     };
-    let destination = site.destination(&asked, values)?;
+    let destination = site.destination(&asked, values, catalogue)?;
     // A URL within the site is judged by its path: both spellings lead to the same page.
     let judged = match destination.path_within(site) {
         Some(path) if asked.contains("://") => path,

@@ -2,6 +2,7 @@
 
 use crate::gate::{
     destination::{AllowedUrl, Catalogue},
+    form::Form,
     glob::Globs,
     origin::Origin,
 };
@@ -29,9 +30,29 @@ pub struct Site {
     pub headers: Vec<(String, Identity)>,
     /// The named destinations.
     pub destinations: Catalogue,
+    /// The forms of the dialects whose links open this site.
+    pub forms: Vec<Form>,
 }
 
 impl Site {
+    /// `panel`, without anything that a site need not have.
+    #[cfg(test)]
+    pub(crate) fn of_the_tests() -> Self {
+        Self {
+            name: "panel".to_owned(),
+            origin: Origin::parse("https://panel.example.com").unwrap(),
+            upstream: None,
+            home: "/".to_owned(),
+            anonymous: Anonymous::Refuse,
+            public: Globs::paths::<&str>(&[]).unwrap(),
+            handoff: Handoff::Session,
+            allow_urls: Vec::new(),
+            headers: Vec::new(),
+            destinations: Catalogue::default(),
+            forms: Vec::new(),
+        }
+    }
+
     /// The URL where somebody lands who has nowhere else to go.
     pub fn home_url(&self) -> String {
         [self.origin.as_str(), &self.home].concat()

@@ -31,9 +31,9 @@ enum Part {
 #[error("{0}")]
 pub struct BadTemplate(String);
 
-/// A site's named destinations.
+/// Named destinations; under each name a template for each number of values that it takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Catalogue(BTreeMap<String, Template>);
+pub struct Catalogue(BTreeMap<String, BTreeMap<usize, Template>>);
 
 impl Template {
     /// Reads a template.
@@ -80,15 +80,8 @@ impl Template {
         self.places
     }
 
-    /// The path with each value, percent-encoded, in its place. The whole is still to be judged.
-    pub(crate) fn fill(&self, values: &[String]) -> Result<String, Denial> {
-        if values.len() != self.places {
-            return Err(invalid(&format!(
-                "this destination takes {}, and {} came",
-                self.places,
-                values.len()
-            )));
-        }
+    /// The path with each value, percent-encoded, in its place; there are as many as places.
+    fn fill(&self, values: &[String]) -> Result<String, Denial> {
         for value in values {
             if value.is_empty() || value == "." || value == ".." {
                 return Err(invalid("a value must not be empty, \".\" or \"..\""));
@@ -117,14 +110,38 @@ impl Template {
 }
 
 impl Catalogue {
-    /// The template of this name.
-    pub fn get(&self, name: &str) -> Option<&Template> {
-        self.0.get(name)
+    /// The path of this name with each value, percent-encoded, in its place; the whole is still to
+    /// be judged. Nothing where no destination has this name.
+    ///
+    /// # Errors
+    /// [`Denial::Invalid`] of `destination_values` that are too many, too few, or not to be put
+    /// into a path.
+    pub(crate) fn fill(&self, name: &str, values: &[String]) -> Option<Result<String, Denial>> {
+        let templates = self.0.get(name)?;
+        let template = templates.get(&values.len()).ok_or_else(|| {
+            let takes: Vec<String> = templates.keys().map(ToString::to_string).collect();
+            let (takes, came) = (takes.join(" or "), values.len());
+            invalid(&format!("this destination takes {takes}, and {came} came"))
+        });
+        Some(template.and_then(|template| template.fill(values)))
     }
 
-    /// Adds a template; the one that had its name before, if any, is given back.
+    /// Adds a template beside those of its name that take another number of values; the one that
+    /// takes as many, if any, gives way and is given back.
     pub fn insert(&mut self, name: String, template: Template) -> Option<Template> {
-        self.0.insert(name, template)
+        self.0.entry(name).or_default().insert(template.places(), template)
+    }
+
+    /// Of names and the texts of their templates; a name may be there with several, which take
+    /// different numbers of values.
+    ///
+    /// # Errors
+    /// As [`Template::parse`], of the first that is none.
+    pub fn parse(templates: &[(&str, &str)]) -> Result<Self, BadTemplate> {
+        templates
+            .iter()
+            .map(|(name, text)| Ok(((*name).to_owned(), Template::parse(text)?)))
+            .collect()
     }
 
     /// The names, in order.
@@ -135,7 +152,11 @@ impl Catalogue {
 
 impl FromIterator<(String, Template)> for Catalogue {
     fn from_iter<I: IntoIterator<Item = (String, Template)>>(templates: I) -> Self {
-        Self(templates.into_iter().collect())
+        let mut catalogue = Self::default();
+        for (name, template) in templates {
+            catalogue.insert(name, template);
+        }
+        catalogue
     }
 }
 
@@ -147,4 +168,35 @@ pub fn is_name(text: &str) -> bool {
 /// The refusal of a request's values.
 pub(crate) fn invalid(why: &str) -> Denial {
     Denial::invalid("destination_values", why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(values: &[&str]) -> Vec<String> {
+        values.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_number_of_values_chooses_among_the_templates_of_a_name() {
+        let catalogue =
+            Catalogue::parse(&[("order", "/order/{0}"), ("order", "/order/{0}/{1}")]).unwrap();
+        let fill = |given: &[&str]| catalogue.fill("order", &values(given)).unwrap();
+        assert_eq!(fill(&["hosting"]).unwrap(), "/order/hosting");
+        assert_eq!(fill(&["a/b", "7"]).unwrap(), "/order/a%2Fb/7");
+        let refused = fill(&[]).unwrap_err();
+        assert_eq!(refused, invalid("this destination takes 1 or 2, and 0 came"));
+        assert!(catalogue.fill("Order", &values(&["hosting"])).is_none());
+    }
+
+    #[test]
+    fn a_template_gives_way_to_one_that_takes_as_many_values() {
+        let mut catalogue = Catalogue::default();
+        let [first, second] = ["/a/{0}", "/b/{0}"].map(|text| Template::parse(text).unwrap());
+        assert_eq!(catalogue.insert("x".to_owned(), first.clone()), None);
+        assert_eq!(catalogue.insert("x".to_owned(), second), Some(first));
+        assert_eq!(catalogue.fill("x", &values(&["7"])), Some(Ok("/b/7".to_owned())));
+        assert_eq!(catalogue.names().collect::<Vec<_>>(), ["x"]);
+    }
 }

@@ -17,12 +17,12 @@ use jsonwebtoken::jwk::{
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::gate::{
-    caller::Page,
     claims::{self, Claims},
     client_ip::Networks,
     denial::Denial,
     id::{MemoryId, TokenId},
     keyring::{Keyring, PublicKey},
+    page::Page,
 };
 
 /// The most bytes a token may have.
@@ -31,6 +31,9 @@ pub const MAX_TOKEN: usize = 4096;
 const MAX_TIME: u64 = 253_402_300_799;
 /// The most characters of a user's name.
 const MAX_USER: usize = 256;
+
+/// How every link's token begins: its header up to the `kid`, in base64url.
+pub const LINK_BEGINS: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6Im9uY2VnYXRlLWxpbmsrand0Iiwia2lkIjoi";
 
 const ALG: &str = "EdDSA";
 const LINK: &str = "oncegate-link+jwt";

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signer as _, pkcs8::DecodePrivateKey as _};
 use oncegate::gate::{
-    caller::Page,
     claims::Claims,
     client_ip::Networks,
     id::{MemoryId, TokenId},
     keyring::{Keyring, SigningKey},
+    page::Page,
     token::{Actor, LinkClaims},
 };
 use sha2::{Digest as _, Sha256};
