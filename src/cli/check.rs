@@ -6,19 +6,22 @@ use clap::Args;
 
 use crate::{
     cli::{configuration::ConfigArgs, failure::Failure},
+    config::DirectorySource,
     store::keys,
 };
 
 /// What `--help` says at its end.
 const AFTER: &str = "\
-Reads the configuration, the ONCEGATE_SECTION__KEY variables and the keys, and starts nothing.
-Every fault is printed at once, each with its line, its key and what to write instead.
+Reads the configuration, the ONCEGATE_SECTION__KEY variables, the directory's file where there is
+one, and the keys, and starts nothing. Every fault is printed at once, each with its line, its key
+and what to write instead; those of the directory's file follow in a report of their own.
 
 Examples:
   oncegate check
   oncegate check --config /etc/oncegate/oncegate.toml && systemctl restart oncegate
 
-Exit codes: 0 good, 1 the keys are missing or unreadable, 64 the configuration has faults";
+Exit codes: 0 good, 1 the keys are missing or unreadable, 64 the configuration or the directory
+has faults";
 
 /// Checks a configuration and its keys
 #[derive(Debug, Args)]
@@ -28,7 +31,7 @@ pub struct CheckArgs {
     config: ConfigArgs,
 }
 
-/// Checks the configuration, then the keys that it names.
+/// Checks the configuration and the directory's file, then the keys that are named.
 ///
 /// # Errors
 /// [`Failure::Configuration`] with every fault; [`Failure::Failed`] for the keys.
@@ -38,6 +41,9 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
     writeln!(out, "{} is good", args.config.config.display())?;
     for warning in &config.warnings {
         writeln!(out, "  warning: {warning}")?;
+    }
+    if let DirectorySource::File(path) = &config.directory {
+        writeln!(out, "{} is good", path.display())?;
     }
     let (keyring, _) = keys::load(&config.keys_dir)?;
     writeln!(out, "signing key {}, in {}", keyring.current_kid(), config.keys_dir.display())?;

@@ -7,7 +7,10 @@
 
 use std::{io, process::ExitCode};
 
-use crate::{app::StartError, cli::keys::KeysFailed, config::Faults, store::keys::KeyError};
+use crate::{
+    app::StartError, cli::keys::KeysFailed, config::Faults, gate::password::NoMemory,
+    store::keys::KeyError,
+};
 
 /// A command failed. `Display` is the whole report: what is wrong, and what to do next; never a
 /// secret, nor a whole token.
@@ -49,6 +52,12 @@ impl From<KeyError> for Failure {
 
 impl From<KeysFailed> for Failure {
     fn from(error: KeysFailed) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<NoMemory> for Failure {
+    fn from(error: NoMemory) -> Self {
         Self::Failed(error.to_string())
     }
 }

@@ -42,7 +42,7 @@ pub struct HealthArgs {
 pub async fn run(args: HealthArgs) -> Result<(), Failure> {
     let admin = match args.admin {
         Some(admin) => admin,
-        None => args.config.load()?.listen.admin,
+        None => args.config.load_alone()?.listen.admin,
     };
     let url = format!("http://{}/ready", reachable(admin));
     let answer = http_client::ask(Question { url: &url, key: None, post: None })

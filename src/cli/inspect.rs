@@ -4,11 +4,12 @@ use std::io::{self, Read as _, Write as _};
 
 use clap::Args;
 use serde_json::{Value, json};
-use url::Url;
 
 use crate::{
-    cli::{api::ApiArgs, configuration::ConfigArgs, failure::Failure, verdict::Verdict},
-    gate::{client_ip::ClientIp, link},
+    cli::{
+        api::ApiArgs, configuration::ConfigArgs, failure::Failure, given::Given, verdict::Verdict,
+    },
+    gate::client_ip::ClientIp,
     ops::clock::Clock,
     store::keys,
 };
@@ -16,11 +17,13 @@ use crate::{
 /// What `--help` says at its end.
 const AFTER: &str = "\
 Reads the configuration and its keys, and judges the token as the gate would, now. Spends nothing.
+A link is judged in its own form, the native one or that of a vendor whose API is spoken.
 Whether the token was used or withdrawn the running gate alone knows: with --api and a caller's
 key that may inspect, it is asked as well.
 
 Examples:
   oncegate inspect https://panel.example.com/_once/l/eyJhbGciOi…
+  oncegate inspect 'https://panel.example.com/en/sign-in?sso_token=eyJhbGciOi…'
   pbpaste | oncegate inspect - --ip 203.0.113.7
   oncegate inspect - --api http://127.0.0.1:8081 --key-file support.key < token.txt
 
@@ -33,7 +36,7 @@ const LARGEST: u64 = 16 * 1024;
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
 pub struct InspectArgs {
-    /// The token, or a link that carries one; - reads it from standard input
+    /// The token, or a link that carries one in any form; - reads it from standard input
     token: String,
     /// The visitor's address, for a token that is bound to one
     #[arg(long, value_name = "A")]
@@ -52,25 +55,28 @@ pub struct InspectArgs {
 /// # Errors
 /// [`Failure::Failed`] if it would be refused.
 pub async fn run(args: InspectArgs) -> Result<(), Failure> {
-    let token = token_in(&read(&args.token)?);
-    if token.is_empty() {
-        let what = "there is no token in that\n  do: give the token, or the whole link";
-        return Err(Failure::Usage(what.to_owned()));
+    let text = read(&args.token)?;
+    if !Given::may_be_in(&text) {
+        return Err(no_token());
     }
     let api = args.api.api.is_some().then(|| args.api.resolve()).transpose()?;
-    let config = args.config.load()?;
+    let config = args.config.load_alone()?;
+    let given = Given::read(&text, &config.sites).transpose().ok_or_else(no_token)?;
     let (keyring, _) = keys::load(&config.keys_dir)?;
-    let verdict = Verdict::of(&token, &config, &keyring, args.ip, Clock::default().now());
-    let asked = match api {
-        None => None,
-        Some(api) => {
+    let verdict = match &given {
+        Ok(given) => Verdict::of(given, &config, &keyring, args.ip, Clock::default().now()),
+        Err(denial) => Verdict::of_unreadable(denial.clone()),
+    };
+    let asked = match (api, &given) {
+        (Some(api), Ok(given)) => {
             let ip = args.ip.map(|ip| ip.to_string());
-            let mut question = json!({ "token": token });
+            let mut question = json!({ "token": given.token() });
             if let (Some(ip), Some(members)) = (ip, question.as_object_mut()) {
                 members.insert("ip".to_owned(), ip.into());
             }
             Some(api.post("/v1/inspect", &question).await)
         }
+        _ => None,
     };
     let gate = asked.as_ref().and_then(|asked| asked.as_ref().ok());
     let mut out = io::stdout().lock();
@@ -99,6 +105,11 @@ pub fn said(gate: &Value) -> String {
     }
 }
 
+fn no_token() -> Failure {
+    let what = "there is no token in that\n  do: give the token, or the whole link";
+    Failure::Usage(what.to_owned())
+}
+
 fn read(argument: &str) -> Result<String, Failure> {
     if argument != "-" {
         return Ok(argument.to_owned());
@@ -112,36 +123,13 @@ fn read(argument: &str) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// The token itself: out of a link, if it came in one.
-fn token_in(text: &str) -> String {
-    let text = text.trim();
-    let Some(url) = text.contains("://").then(|| Url::parse(text).ok()).flatten() else {
-        return text.to_owned();
-    };
-    let of_page = || url.query_pairs().find(|(name, _)| name == link::PARAMETER);
-    match url.path().strip_prefix(link::PATH) {
-        Some(token) => token.to_owned(),
-        None => of_page().map(|(_, token)| token.into_owned()).unwrap_or_default(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::gate::token::MAX_TOKEN;
 
     #[test]
-    fn a_token_is_found_in_either_form_of_a_link() {
-        for text in [
-            "a.b.c",
-            " a.b.c\n",
-            "https://panel.example.com/_once/l/a.b.c",
-            "https://panel.example.com/_once/l/a.b.c?x=1#y",
-            "https://panel.example.com/page?x=1&_once=a.b.c",
-        ] {
-            assert_eq!(token_in(text), "a.b.c", "{text}");
-        }
-        assert_eq!(token_in("https://panel.example.com/page"), "");
+    fn the_largest_token_is_read_whole() {
         assert!(u64::try_from(MAX_TOKEN).unwrap() < LARGEST);
     }
 }

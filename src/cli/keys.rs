@@ -109,7 +109,7 @@ fn place(args: &KeysArgs) -> Result<(PathBuf, Lifetimes), Failure> {
     let Some(path) = args.config.clone().or_else(named).or_else(there) else {
         return Ok((PathBuf::from(DIRECTORY), DEFAULTS));
     };
-    let config = configuration::load(&path)?;
+    let config = configuration::load_alone(&path)?;
     let lifetimes = Lifetimes { link: config.links.max_ttl, session: config.session.ttl };
     Ok((config.keys_dir, lifetimes))
 }

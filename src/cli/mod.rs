@@ -24,11 +24,13 @@ pub mod completions;
 pub mod configuration;
 pub mod demo;
 pub mod failure;
+pub mod given;
 pub mod health;
 pub mod inspect;
 pub mod keys;
 pub mod link;
 pub mod openapi;
+pub mod password;
 pub mod serve;
 pub mod verdict;
 
@@ -58,6 +60,8 @@ enum Command {
     Check(check::CheckArgs),
     Keys(keys::KeysArgs),
     Caller(caller::CallerArgs),
+    #[command(about = "Hashes a password, for callers and users that have one", after_help = password::AFTER)]
+    Password,
     Link(link::LinkArgs),
     Inspect(inspect::InspectArgs),
     #[command(about = "Prints the OpenAPI document of the API", after_help = openapi::AFTER)]
@@ -88,6 +92,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure>
         Command::Check(args) => check::run(&args),
         Command::Keys(args) => keys::command(&args),
         Command::Caller(args) => caller::run(args),
+        Command::Password => password::run(),
         Command::Link(args) => started(Builder::new_current_thread())?.block_on(link::run(args)),
         Command::Inspect(args) => {
             started(Builder::new_current_thread())?.block_on(inspect::run(args))

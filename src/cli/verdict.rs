@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{failure::Failure, inspect::said},
+    cli::{failure::Failure, given::Given, inspect::said},
     config::Config,
     gate::{
+        carried::NAMES_ANOTHER,
         client_ip::ClientIp,
         denial::Denial,
         keyring::Keyring,
@@ -43,28 +44,34 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Judges a token at its own site, at `now` in seconds since the Unix epoch.
+    /// On a link whose token could not be read, for this reason.
+    pub fn of_unreadable(denial: Denial) -> Self {
+        Self { written: None, genuine: None, refused: Some(denial) }
+    }
+
+    /// Judges a token at its own site, at `now` in seconds since the Unix epoch; one that came in
+    /// a link also in the form of that.
     pub fn of(
-        token: &str,
+        given: &Given,
         config: &Config,
         keyring: &Keyring,
         client: Option<ClientIp>,
         now: u64,
     ) -> Self {
         let mut verdict = Self { written: None, genuine: None, refused: None };
-        verdict.refused = verdict.judge(token, config, keyring, client, now).err();
+        verdict.refused = verdict.judge(given, config, keyring, client, now).err();
         verdict
     }
 
     fn judge(
         &mut self,
-        token: &str,
+        given: &Given,
         config: &Config,
         keyring: &Keyring,
         client: Option<ClientIp>,
         now: u64,
     ) -> Result<(), Denial> {
-        let presented = Presented::new(token)?;
+        let presented = Presented::new(given.token())?;
         self.written = presented.unproven();
         let verified = keyring.verify(&presented)?;
         let claims = verified.claims().clone();
@@ -73,7 +80,10 @@ impl Verdict {
         let Some(at) = site.as_ref().or(config.sites.first()) else {
             return Err(Denial::WrongAudience(claims.aud));
         };
-        self.genuine = Some(claims);
+        let claims = self.genuine.insert(claims);
+        if let Some(link) = given.link() {
+            link.fits(claims)?;
+        }
         let place = Place {
             issuer: &config.gate.issuer,
             gate: &config.gate.name,
@@ -84,7 +94,7 @@ impl Verdict {
             now,
             // That the running gate alone knows.
             revoked: None,
-            next: None,
+            next: given.link().and_then(|link| link.next.as_deref()),
         };
         verified.judge(&place).map(drop).map_err(|refusal| refusal.denial)
     }
@@ -131,6 +141,7 @@ impl Verdict {
             "code": public.map(|public| public.code),
             "title": public.map(|public| public.title),
             "genuine": self.genuine.is_some(),
+            "dialect": self.genuine.as_ref().and_then(|claims| claims.via.as_deref()),
             "header": self.written.as_ref().map(|(header, _)| header),
             "claims": self.written.as_ref().map(|(_, claims)| claims),
             "steps": steps,
@@ -149,7 +160,11 @@ impl Verdict {
             writeln!(out, "claims{proven}: {claims:#}")?;
         }
         if let Some(claims) = &self.genuine {
-            writeln!(out, "issued {}, expires {}", rfc3339(claims.iat), rfc3339(claims.exp))?;
+            write!(out, "issued {}", rfc3339(claims.iat))?;
+            if let Some(dialect) = &claims.via {
+                write!(out, " through {dialect}")?;
+            }
+            writeln!(out, ", expires {}", rfc3339(claims.exp))?;
         }
         writeln!(out)?;
         for (step, outcome) in self.steps() {
@@ -171,7 +186,7 @@ fn step_of(denial: &Denial) -> &'static str {
     match denial {
         Denial::Malformed("header" | "alg") => "header",
         Denial::Malformed("signature") | Denial::BadSignature => "signature",
-        Denial::Malformed("claims" | "sub" | "exp") => "claims",
+        Denial::Malformed("claims" | "sub" | "exp" | NAMES_ANOTHER) => "claims",
         Denial::UnknownKey => "key",
         Denial::WrongType(_) => "type",
         Denial::NotYetValid(_) | Denial::Expired(_) => "time",

@@ -5,14 +5,15 @@ use std::path::Path;
 use crate::{
     config::{
         checked::Found,
-        keys,
-        raw::{Node, Value},
-        reader::{Reading, Section, one_of},
-        units,
+        keys, login,
+        raw::{Node, Value, quoted},
+        reader::{Reading, Section, nearest, one_of},
+        records, units,
     },
     gate::{
         caller::{Caller, Permissions, Rate},
         client_ip::Networks,
+        dialect::Dialect,
         glob::Globs,
         link::LinkRules,
         page::Page,
@@ -45,8 +46,9 @@ pub(super) fn read(
     base: &Path,
 ) -> Option<Found<Caller>> {
     let name = section.require("name", units::name, "name = \"billing\"");
-    of_later_versions(&mut section);
-    let keys = keys::read(&mut section, base);
+    let login = login::read(&mut section, base);
+    let has_password = ["username", "password", "password_file"].iter().any(|key| section.has(key));
+    let keys = keys::read(&mut section, base, has_password);
     let sites = sites(&mut section);
     let may = permissions(&mut section);
     let users = globs(&mut section, "users", &["*"]);
@@ -56,6 +58,9 @@ pub(super) fn read(
     let max_ttl = section.read_or("max_ttl", units::seconds, MAX_TTL.min(links.max_ttl));
     let page = section.read("page", one_of(&Page::ALL, &[]));
     let rate = section.read_or("rate", units::rate, Rate { count: 50, seconds: 1 });
+    let dialects = dialects(&mut section);
+    let reseller = section.read("reseller", units::number(1, records::LARGEST_ID));
+    let sign_on_url = section.read_or("sign_on_url", units::flag, false);
     let path = section.path().to_owned();
     section.done();
     let value = Caller {
@@ -70,26 +75,32 @@ pub(super) fn read(
         max_ttl,
         page,
         rate,
-        dialects: Vec::new(),
-        username: None,
-        password: None,
-        reseller: None,
-        sign_on_url: false,
+        dialects,
+        username: login.username,
+        password: login.password,
+        reseller,
+        sign_on_url,
     };
     Some(Found { path, value })
 }
 
-fn of_later_versions(section: &mut Section<'_>) {
-    let native = "remove it: callers of the native API have a key";
-    section.not_yet("username", native);
-    section.not_yet("password", native);
-    section.not_yet("password_file", native);
-    section.not_yet("reseller", native);
-    let dialects = section.list("dialects", |_| Ok(())).unwrap_or_default();
-    if !dialects.is_empty() {
-        let what = "dialects are not in this version of Oncegate; write []";
-        section.fault("dialects", what);
-    }
+fn dialects(section: &mut Section<'_>) -> Vec<Dialect> {
+    let mut dialects = section.list("dialects", dialect).unwrap_or_default();
+    dialects.sort_unstable();
+    dialects.dedup();
+    dialects
+}
+
+fn dialect(node: &Node) -> Reading<Dialect> {
+    let text = units::text(node)?;
+    text.parse().map_err(|_| {
+        let names = Dialect::ALL.map(|(name, _)| name);
+        let near = nearest(&text, &names).map_or_else(
+            || format!("write one of {names:?}"),
+            |near| format!("did you mean {near:?}?"),
+        );
+        format!("{} is not a dialect; {near}", quoted(&text))
+    })
 }
 
 fn sites(section: &mut Section<'_>) -> Vec<String> {

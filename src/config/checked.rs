@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    config::reader::Ledger,
+    config::ledger::Ledger,
     gate::{caller::Caller, link::LinkRules, site::Site},
 };
 
@@ -16,7 +16,7 @@ pub(super) struct Found<T> {
     pub(super) value: T,
 }
 
-/// The sites: at least one, and no two under one authority.
+/// The sites: at least one, no two under one authority.
 pub(super) fn sites(ledger: &Ledger, sites: Vec<Found<Site>>) -> Vec<Arc<Site>> {
     let mut authorities: BTreeMap<String, String> = BTreeMap::new();
     for site in &sites {

@@ -6,8 +6,8 @@
 
 use crate::config::{
     fault::Place,
+    ledger::Ledger,
     raw::{Node, Table, Value},
-    reader::Ledger,
 };
 
 const PREFIX: &str = "ONCEGATE_";

@@ -11,11 +11,21 @@ use std::fmt;
 ///   line 14, links.max_ttl: "15 minutes" is not a duration; write "15m"
 ///   line 31, sites.panel.destinations.invoice: {1} is used but {0} is not
 /// ```
+///
+/// Where the directory's file has faults, they follow in a report of their own, or stand alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults {
     file: String,
-    unreadable: Option<String>,
+    unreadable: Option<Unreadable>,
     list: Vec<Fault>,
+    of_directory: Option<Box<Faults>>,
+}
+
+/// Why a file could not be read at all, and what to do but to write it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unreadable {
+    why: String,
+    instead: &'static str,
 }
 
 /// One thing that is wrong.
@@ -45,17 +55,33 @@ impl Faults {
     pub(super) fn new(file: &str, mut list: Vec<Fault>) -> Self {
         list.sort_by(|left, right| left.place.cmp(&right.place));
         list.dedup();
-        Self { file: file.to_owned(), unreadable: None, list }
+        Self { file: file.to_owned(), unreadable: None, list, of_directory: None }
     }
 
     /// `file` could not be read at all.
-    pub(super) fn unreadable(file: &str, why: &impl ToString) -> Self {
-        Self { file: file.to_owned(), unreadable: Some(why.to_string()), list: Vec::new() }
+    pub(super) fn unreadable(file: &str, why: &impl ToString, instead: &'static str) -> Self {
+        let unreadable = Some(Unreadable { why: why.to_string(), instead });
+        Self { file: file.to_owned(), unreadable, list: Vec::new(), of_directory: None }
     }
 
-    /// The faults; empty if the file could not be read at all.
+    /// Together with those of the directory's file that this one names.
+    pub(super) fn and_of_directory(self, faults: Option<Faults>) -> Self {
+        Self { of_directory: faults.map(Box::new), ..self }
+    }
+
+    /// Why the file could not be read at all, if that is so.
+    pub fn why_unreadable(&self) -> Option<&str> {
+        self.unreadable.as_ref().map(|unreadable| unreadable.why.as_str())
+    }
+
+    /// The faults of the file itself; empty if it could not be read at all.
     pub fn list(&self) -> &[Fault] {
         &self.list
+    }
+
+    /// The faults of the directory's file, where it has any.
+    pub fn of_directory(&self) -> Option<&Faults> {
+        self.of_directory.as_deref()
     }
 }
 
@@ -63,9 +89,12 @@ impl std::error::Error for Faults {}
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(why) = &self.unreadable {
+        if let Some(Unreadable { why, instead }) = &self.unreadable {
             writeln!(f, "{} cannot be read: {why}", self.file)?;
-            return write!(f, "  do: write it, as the README shows, or name another with --config");
+            return write!(f, "  do: write it, as the README shows, or {instead}");
+        }
+        if let (true, Some(directory)) = (self.list.is_empty(), &self.of_directory) {
+            return directory.fmt(f);
         }
         f.write_str(&self.file)?;
         let have = if self.list.iter().any(|fault| matches!(fault.place, Place::Variable(_))) {
@@ -75,18 +104,21 @@ impl fmt::Display for Faults {
         };
         let faults = if self.list.len() == 1 { "fault" } else { "faults" };
         write!(f, " {have} {} {faults}", self.list.len())?;
-        self.list.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+        self.list.iter().try_for_each(|fault| write!(f, "\n  {fault}"))?;
+        self.of_directory.iter().try_for_each(|directory| write!(f, "\n{directory}"))
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A key in quotes may hold what would move a terminal's cursor.
+        let key = self.key.replace(char::is_control, "\u{fffd}");
         match &self.place {
-            Place::Line(line) if self.key.is_empty() => write!(f, "line {line}")?,
-            Place::Line(line) => write!(f, "line {line}, {}", self.key)?,
-            Place::File => f.write_str(&self.key)?,
-            Place::Variable(name) if self.key.is_empty() => f.write_str(name)?,
-            Place::Variable(name) => write!(f, "{name}, {}", self.key)?,
+            Place::Line(line) if key.is_empty() => write!(f, "line {line}")?,
+            Place::Line(line) => write!(f, "line {line}, {key}")?,
+            Place::File => f.write_str(&key)?,
+            Place::Variable(name) if key.is_empty() => f.write_str(name)?,
+            Place::Variable(name) => write!(f, "{name}, {key}")?,
         }
         write!(f, ": {}", self.what)
     }

@@ -17,8 +17,9 @@ const GUESSABLE: [&str; 9] =
 /// A file of hashes is never larger than this, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// Reads `key_sha256` or `key_sha256_file`; a caller has one or the other.
-pub(super) fn read(section: &mut Section<'_>, base: &Path) -> Vec<KeyHash> {
+/// Reads `key_sha256` or `key_sha256_file`; a caller has one or the other, or neither where it has
+/// a password.
+pub(super) fn read(section: &mut Section<'_>, base: &Path, has_password: bool) -> Vec<KeyHash> {
     let listed = section.list("key_sha256", |node| hash(&text(node)?));
     let filed = section.read("key_sha256_file", |node| {
         let path = units::path(node)?;
@@ -29,11 +30,15 @@ pub(super) fn read(section: &mut Section<'_>, base: &Path) -> Vec<KeyHash> {
         (true, true) => {
             section.fault("key_sha256_file", "is given beside key_sha256; remove one of them");
         }
-        (false, false) => {
+        (false, false) if !has_password => {
             let example = "key_sha256 = [\"…\"], as `oncegate caller new NAME` prints it";
             section.ledger.missing(&path, example);
         }
-        (true, false) if listed.as_ref().is_some_and(Vec::is_empty) && !faulty(section, &path) => {
+        (true, false)
+            if !has_password
+                && listed.as_ref().is_some_and(Vec::is_empty)
+                && !faulty(section, &path) =>
+        {
             let what =
                 "is empty: nobody could be this caller; `oncegate caller new NAME` prints one";
             section.fault("key_sha256", what);

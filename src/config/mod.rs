@@ -1,8 +1,9 @@
 //! The configuration: raw as typed, then checked; every fault at once, with its place.
 //!
-//! [`Config::load`] reads the file, puts the environment's overrides over it, and either gives a
-//! configuration in which everything holds that the rest of the gate relies on, or [`Faults`].
-//! Nothing is guessed: an unknown key is a fault, and so is one that a later version takes.
+//! [`Config::load`] reads the file, puts the environment's overrides over it, looks into the file of
+//! the directory, and either gives a configuration in which everything holds that the rest of the
+//! gate relies on, or [`Faults`]. Nothing is guessed: an unknown key is a fault, and so is one that a
+//! later version takes.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,33 +11,42 @@ use std::{
 };
 
 use crate::{
-    config::reader::{Ledger, Section},
-    gate::{caller::Caller, link::LinkRules, site::Site},
+    config::{checked_dialects::Spoken, ledger::Ledger, reader::Section},
+    gate::{caller::Caller, directory::Records, link::LinkRules, site::Site, spoken::DialectRules},
 };
 
 mod callers;
 mod checked;
+mod checked_dialects;
+mod checked_records;
+mod dialects;
+mod directory;
 mod env;
 mod fault;
 mod gate;
 mod headers;
 mod keys;
+mod ledger;
 mod limits;
 mod links;
 mod listen;
+mod login;
 mod once;
 mod raw;
 mod reader;
+mod records;
 mod session;
 mod sites;
 mod units;
 
+pub use directory::DirectorySource;
 pub use fault::{Fault, Faults, Place};
 pub use gate::GateRules;
 pub use limits::Limits;
 pub use links::LONGEST as LONGEST_LINK;
 pub use listen::Listen;
 pub use once::{Durability, Once, StoreKind};
+pub use records::{records, records_again};
 pub use session::{LONGEST as LONGEST_SESSION, SessionRules};
 
 /// A configuration in which everything holds that the gate relies on.
@@ -60,32 +70,41 @@ pub struct Config {
     pub sites: Vec<Arc<Site>>,
     /// The services that may ask for links.
     pub callers: Vec<Arc<Caller>>,
+    /// The other vendors' APIs that are spoken.
+    pub dialects: Vec<DialectRules>,
+    /// Where issuing looks users up.
+    pub directory: DirectorySource,
     /// What is allowed and dangerous, one line each; said at start.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// Reads a file, and the overrides among the variables of the environment, `env`.
+    /// Reads a file, the overrides among the variables of the environment, `env`, and the file of
+    /// the directory, where there is one.
     ///
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn load(path: &Path, env: impl Iterator<Item = (String, String)>) -> Result<Self, Faults> {
+        let text = raw::text_of(path, "name another with --config")?;
         let file = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|error| Faults::unreadable(&file, &error))?;
-        let text = match std::str::from_utf8(&bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                let before = bytes.iter().take(error.valid_up_to());
-                let line = 1 + before.filter(|byte| **byte == b'\n').count();
-                let what = "is not UTF-8; save the file as UTF-8".to_owned();
-                let fault = Fault { place: Place::Line(line), key: String::new(), what };
-                return Err(Faults::new(&file, vec![fault]));
-            }
-        };
-        Self::parse(text, &file, path.parent().unwrap_or(Path::new("")), env)
+        parse(&host(), &text, &file, directory_of(path), env, Some(records::looked_at))
     }
 
-    /// Reads `text` as the file `file_name` in `base_dir`, to which its paths are relative.
+    /// [`Config::load`] without a look into the directory: for what asks nothing of it, and must
+    /// not fail because of it.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn load_alone(
+        path: &Path,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Faults> {
+        let text = raw::text_of(path, "name another with --config")?;
+        Self::parse(&text, &path.display().to_string(), directory_of(path), env)
+    }
+
+    /// Reads `text` as the file `file_name` in `base_dir`, to which its paths are relative. The
+    /// file of the directory is not looked into.
     ///
     /// # Errors
     /// Everything that is wrong, at once.
@@ -95,9 +114,7 @@ impl Config {
         base_dir: &Path,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Faults> {
-        let uname = rustix::system::uname();
-        let host = uname.nodename().to_string_lossy();
-        Self::parse_on(&host, text, file_name, base_dir, env)
+        Self::parse_on(&host(), text, file_name, base_dir, env)
     }
 
     /// [`Config::parse`] on a machine called `host`.
@@ -111,28 +128,68 @@ impl Config {
         base_dir: &Path,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Faults> {
-        let raw = raw::read(text);
-        let ledger = Ledger::new(raw.aside);
-        for (line, why) in raw.broken {
-            let what = match why.as_str() {
-                "duplicate key" => "is written twice; remove one".to_owned(),
-                why => format!("is not TOML: {why}"),
-            };
-            ledger.fault_at(&Place::Line(line), "", what);
-        }
-        let mut table = raw.table;
-        env::apply(&mut table, env, &ledger);
-        let config = read(Section::root(&ledger, table), host, base_dir);
-        let (faults, warnings) = ledger.close();
-        match config {
-            Some(config) if faults.is_empty() => Ok(Self { warnings, ..config }),
-            _ => Err(Faults::new(file_name, faults)),
-        }
+        parse(host, text, file_name, base_dir, env, None)
     }
 }
 
-/// Reads every section. `None` only where a fault was recorded.
-fn read(mut root: Section<'_>, host: &str, base: &Path) -> Option<Config> {
+/// Reads the file of a directory.
+type Look = fn(&Path) -> Result<(Records, Vec<String>), Faults>;
+
+fn parse(
+    host: &str,
+    text: &str,
+    file_name: &str,
+    base_dir: &Path,
+    env: impl Iterator<Item = (String, String)>,
+    look: Option<Look>,
+) -> Result<Config, Faults> {
+    let raw = raw::read(text);
+    let ledger = Ledger::new(raw.aside);
+    ledger.not_toml(raw.broken);
+    let mut table = raw.table;
+    env::apply(&mut table, env, &ledger);
+    let (config, directory) = read(Section::root(&ledger, table), host, base_dir);
+    let (mut of_directory, mut of_records) = (None, Vec::new());
+    if let (Some(look), DirectorySource::File(path)) = (look, &directory) {
+        match look(path) {
+            Ok((records, warnings)) => {
+                of_records = warnings;
+                let callers = config.iter().flat_map(|config| &config.callers);
+                checked_records::callers(&ledger, callers, &records);
+            }
+            // One that cannot be read at all is a fault of the key that names it.
+            Err(faults) => match faults.why_unreadable() {
+                Some(why) => {
+                    let instead = "write its path, relative to this file";
+                    ledger.fault("directory.file", format!("cannot be read: {why}; {instead}"));
+                }
+                None => of_directory = Some(faults),
+            },
+        }
+    }
+    let (faults, mut warnings) = ledger.close();
+    warnings.append(&mut of_records);
+    match config {
+        Some(config) if faults.is_empty() && of_directory.is_none() => {
+            Ok(Config { warnings, ..config })
+        }
+        _ => Err(Faults::new(file_name, faults).and_of_directory(of_directory)),
+    }
+}
+
+/// The name of this machine.
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The directory in which a file is.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+/// Reads every section. No configuration comes of it only where a fault was recorded; of a directory
+/// it is told where it is even then.
+fn read(mut root: Section<'_>, host: &str, base: &Path) -> (Option<Config>, DirectorySource) {
     let ledger = root.ledger;
     let whole = ledger.faults().is_empty();
     let gate = gate::read(root.section("gate"), host);
@@ -148,17 +205,33 @@ fn read(mut root: Section<'_>, host: &str, base: &Path) -> Option<Config> {
     }
     let mut known: Vec<String> = site_tables.iter().filter_map(Section::name).collect();
     known.dedup();
-    let sites: Vec<_> = site_tables.into_iter().filter_map(sites::read).collect();
     let caller = |section| callers::read(section, &links, base);
     let callers: Vec<_> = root.sections("callers").into_iter().filter_map(caller).collect();
-    root.not_yet("directory", "remove it: `users` of a caller says whom it may sign in");
-    root.not_yet("dialects", "remove it: callers use the native API");
+    let dialects = dialects::read(root.section("dialects"), &links);
+    // What a site's own paths may be depends on the links that open it.
+    let site = |section| sites::read(section, &dialects);
+    let sites: Vec<_> = site_tables.into_iter().filter_map(site).collect();
+    let directory = root.optional("directory").map(|section| directory::read(section, base));
     root.done();
     // Where lines are not TOML, what they name is not missing elsewhere.
-    let known =
-        if whole { known } else { callers.iter().flat_map(|c| c.value.sites.clone()).collect() };
-    Some(Config {
-        gate: gate?,
+    let named = || {
+        let of_callers = callers.iter().flat_map(|caller| caller.value.sites.clone());
+        of_callers.chain(dialects.iter().map(|rules| rules.value.site.clone())).collect()
+    };
+    let known = if whole { known } else { named() };
+    let directory = directory.unwrap_or_default();
+    let dialects = checked_dialects::dialects(ledger, dialects, &known);
+    let spoken = Spoken {
+        sites: &known,
+        dialects: &dialects,
+        directory: ledger.has("directory"),
+        links: &links,
+        whole,
+    };
+    checked_dialects::callers(ledger, &callers, &spoken);
+    checked_dialects::guesses(ledger, &callers, &listen);
+    let config = gate.map(|gate| Config {
+        gate,
         listen,
         limits,
         keys_dir,
@@ -166,7 +239,10 @@ fn read(mut root: Section<'_>, host: &str, base: &Path) -> Option<Config> {
         session,
         sites: checked::sites(ledger, sites),
         callers: checked::callers(ledger, callers, &known, &links),
+        dialects,
+        directory: directory.clone(),
         links,
         warnings: Vec::new(),
-    })
+    });
+    (config, directory)
 }

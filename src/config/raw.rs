@@ -3,11 +3,17 @@
 //! TOML that is broken in one place is still read in all others: a broken line is set aside and
 //! the rest read again, so that one report names every fault.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::{self, Read as _},
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+};
 
 use toml::de::{DeTable, DeValue};
 
-use crate::config::fault::Place;
+use crate::config::fault::{Fault, Faults, Place};
 
 /// The keys of a table.
 pub(super) type Table = BTreeMap<String, Node>;
@@ -54,6 +60,35 @@ pub(super) struct Raw {
 
 /// More broken lines than this are not worth the time of whoever reads the report.
 const ROUNDS: usize = 20;
+
+/// The text of a file; without it, `instead` is what to do but to write it.
+pub(super) fn text_of(path: &Path, instead: &'static str) -> Result<String, Faults> {
+    text_and_mode(path, instead).map(|(text, _)| text)
+}
+
+/// The same, and the mode of the file.
+pub(super) fn text_and_mode(path: &Path, instead: &'static str) -> Result<(String, u32), Faults> {
+    let file = path.display().to_string();
+    let (bytes, mode) =
+        bytes_and_mode(path).map_err(|error| Faults::unreadable(&file, &error, instead))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        let what = "is not UTF-8; save the file as UTF-8".to_owned();
+        let fault = Fault { place: Place::Line(line), key: String::new(), what };
+        Faults::new(&file, vec![fault])
+    })?;
+    Ok((text, mode))
+}
+
+fn bytes_and_mode(path: &Path) -> io::Result<(Vec<u8>, u32)> {
+    let mut file = File::open(path)?;
+    // Asked of the open file, so that what is judged is what is read.
+    let mode = file.metadata()?.mode() & 0o7777;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok((bytes, mode))
+}
 
 /// Reads TOML, as much of it as can be read.
 pub(super) fn read(text: &str) -> Raw {

@@ -3,93 +3,16 @@
 //! A [`Section`] knows which keys were asked for: what is left over at the end is unknown. No
 //! fault stops the reading; each goes to the [`Ledger`].
 
-use std::{
-    cell::{Ref, RefCell},
-    collections::BTreeMap,
-};
+use std::collections::BTreeSet;
 
 use crate::config::{
-    fault::{Fault, Place},
+    fault::Place,
+    ledger::Ledger,
     raw::{Node, Table, Value, quoted},
 };
 
 /// A value, or what is wrong with it and what to write instead.
 pub(super) type Reading<T> = Result<T, String>;
-
-/// The faults and warnings found so far, and where each key was written.
-#[derive(Debug, Default)]
-pub(super) struct Ledger {
-    faults: RefCell<Vec<Fault>>,
-    warnings: RefCell<Vec<String>>,
-    places: RefCell<BTreeMap<String, Place>>,
-    /// The text that could not be read; `None` if nothing can be said about what is missing.
-    aside: Option<String>,
-}
-
-impl Ledger {
-    /// An empty one. What stands in `aside` is not reported missing; `None`: nothing is.
-    pub(super) fn new(aside: Option<String>) -> Self {
-        Self { aside, ..Self::default() }
-    }
-
-    /// Records that `what` is wrong with `key`, at the place it was read from, or else the table
-    /// it belongs in.
-    pub(super) fn fault(&self, key: &str, what: impl Into<String>) {
-        self.fault_at(&self.place_of(key), key, what);
-    }
-
-    /// Records a fault at a place that is no key's.
-    pub(super) fn fault_at(&self, place: &Place, key: &str, what: impl Into<String>) {
-        let fault = Fault { place: place.clone(), key: key.to_owned(), what: what.into() };
-        self.faults.borrow_mut().push(fault);
-    }
-
-    /// Records that `key` is missing, unless it may stand in what could not be read.
-    pub(super) fn missing(&self, key: &str, example: &str) {
-        if !self.unsure(key) {
-            self.fault(key, format!("is missing; write {example}"));
-        }
-    }
-
-    /// Whether `key` may stand in what could not be read.
-    pub(super) fn unsure(&self, key: &str) -> bool {
-        let name = key.rsplit('.').next().unwrap_or(key);
-        self.aside.as_ref().is_none_or(|aside| aside.contains(name))
-    }
-
-    /// Records something that is allowed and dangerous.
-    pub(super) fn warn(&self, key: &str, what: &str) {
-        self.warnings.borrow_mut().push(format!("{key}: {what}"));
-    }
-
-    /// The faults so far.
-    pub(super) fn faults(&self) -> Ref<'_, Vec<Fault>> {
-        self.faults.borrow()
-    }
-
-    /// All faults and all warnings.
-    pub(super) fn close(self) -> (Vec<Fault>, Vec<String>) {
-        (self.faults.into_inner(), self.warnings.into_inner())
-    }
-
-    fn seen(&self, key: &str, place: &Place) {
-        self.places.borrow_mut().insert(key.to_owned(), place.clone());
-    }
-
-    fn place_of(&self, key: &str) -> Place {
-        let places = self.places.borrow();
-        let mut path = key;
-        loop {
-            if let Some(place) = places.get(path) {
-                return place.clone();
-            }
-            match path.rsplit_once('.') {
-                Some((parent, _)) => path = parent,
-                None => return Place::File,
-            }
-        }
-    }
-}
 
 /// A table being read.
 #[derive(Debug)]
@@ -129,7 +52,7 @@ impl<'l> Section<'l> {
 
     /// Whether `key` was read, well or not: what was written wrong is not missing.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.ledger.places.borrow().contains_key(&self.path_of(key))
+        self.ledger.has(&self.path_of(key))
     }
 
     /// Reads `key` if it is there.
@@ -203,20 +126,35 @@ impl<'l> Section<'l> {
 
     /// A table inside this one; without it, an empty one.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'l> {
-        let table = match self.take(key).map(|node| (node.shown(), node.value)) {
-            None => Table::new(),
-            Some((_, Value::Table(table))) => table,
-            Some((shown, _)) => {
-                let path = self.path_of(key);
-                self.fault(key, format!("{shown} is not a table; write [{path}]"));
-                Table::new()
-            }
+        let path = self.path_of(key);
+        let empty = Section { ledger: self.ledger, path, table: Table::new(), known: Vec::new() };
+        self.optional(key).unwrap_or(empty)
+    }
+
+    /// A table inside this one, if it is there and one.
+    pub(super) fn optional(&mut self, key: &'static str) -> Option<Section<'l>> {
+        let node = self.take(key)?;
+        let path = self.path_of(key);
+        let shown = node.shown();
+        let Value::Table(table) = node.value else {
+            self.fault(key, format!("{shown} is not a table; write [{path}]"));
+            return None;
         };
-        Section { ledger: self.ledger, path: self.path_of(key), table, known: Vec::new() }
+        Some(Section { ledger: self.ledger, path, table, known: Vec::new() })
     }
 
     /// The tables of an array of tables, each called by its name, or else its number.
     pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'l>> {
+        self.sections_by(key, &["name"])
+    }
+
+    /// The tables of an array of tables, each called by the first of the keys `by` that it has, or
+    /// else its number. No two may be called alike.
+    pub(super) fn sections_by(
+        &mut self,
+        key: &'static str,
+        by: &[&'static str],
+    ) -> Vec<Section<'l>> {
         let path = self.path_of(key);
         let items = match self.take(key).map(|node| (node.place, node.value)) {
             None => Vec::new(),
@@ -231,21 +169,27 @@ impl<'l> Section<'l> {
             }
         };
         let mut sections: Vec<Section<'l>> = Vec::new();
+        let mut taken = BTreeSet::new();
         for (number, item) in (1..).zip(items) {
             let Value::Table(table) = item.value else {
                 let what = format!("{} is not a table; write [[{path}]]", item.shown());
                 self.ledger.fault_at(&item.place, &path, what);
                 continue;
             };
-            let named = table.get("name").and_then(name_of).map(|name| join(&path, name));
-            let taken = named.as_ref().filter(|named| sections.iter().any(|s| s.path == **named));
-            if let (Some(_), Some(name)) = (taken, table.get("name")) {
-                let what = format!("{} is the name of another one above; change it", name.shown());
-                self.ledger.fault_at(&name.place, &join(&path, &format!("{number}.name")), what);
-            }
-            let called = match named {
-                Some(named) if taken.is_none() => named,
-                _ => join(&path, &number.to_string()),
+            let name = by.iter().find_map(|by| {
+                let node = table.get(*by)?;
+                Some((*by, node, name_of(node)?))
+            });
+            let numbered = join(&path, &number.to_string());
+            let called = match name {
+                Some((_, _, name)) if taken.insert(name.to_owned()) => join(&path, name),
+                Some((by, node, _)) => {
+                    let (shown, key) = (node.shown(), join(&numbered, by));
+                    let what = format!("{shown} is the {by} of another one above; change it");
+                    self.ledger.fault_at(&node.place, &key, what);
+                    numbered
+                }
+                None => numbered,
             };
             self.ledger.seen(&called, &item.place);
             sections.push(Section { ledger: self.ledger, path: called, table, known: Vec::new() });
@@ -332,6 +276,7 @@ fn words<T>(values: &[(&str, T)]) -> String {
 fn name_of(node: &Node) -> Option<&str> {
     match &node.value {
         Value::Text(name) | Value::Variable(name) if !name.is_empty() => Some(name),
+        Value::Integer(number) => Some(number),
         _ => None,
     }
 }
@@ -341,7 +286,7 @@ fn join(path: &str, key: &str) -> String {
 }
 
 /// The known key that was probably meant.
-fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     let distance = |other: &str| edits(&key.to_lowercase().replace('-', "_"), other);
     let near = known.iter().map(|other| (distance(other), *other)).min()?;
     (near.0 <= 1 + near.1.len() / 4).then_some(near.1)

@@ -16,6 +16,7 @@ use crate::{
         glob::Globs,
         origin::Origin,
         site::{Anonymous, Handoff, Site, Upstream},
+        spoken::DialectRules,
         template,
     },
 };
@@ -30,8 +31,11 @@ enum Handing {
 const HANDING: [(&str, Handing); 2] =
     [("session", Handing::Session), ("callback", Handing::Callback)];
 
-/// Reads one of `[[sites]]`.
-pub(super) fn read(mut section: Section<'_>) -> Option<Found<Site>> {
+/// Reads one of `[[sites]]`, with the forms of the `dialects` that open it.
+pub(super) fn read(
+    mut section: Section<'_>,
+    dialects: &[Found<DialectRules>],
+) -> Option<Found<Site>> {
     let name = section.require("name", units::name, "name = \"panel\"");
     let origin = section.require("origin", origin, "origin = \"https://panel.example.com\"");
     let upstream = section.read("upstream", upstream);
@@ -41,13 +45,21 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Found<Site>> {
     let public = public(&mut section);
     let allow_urls = section.list("allow_urls", allowed).unwrap_or_default();
     let headers = headers::read(&mut section);
-    let destinations = destinations(&mut section);
+    let templates = destinations(&mut section);
+    let named: Vec<(String, usize)> =
+        templates.iter().map(|(name, template)| (name.clone(), template.places())).collect();
+    let mut destinations = Catalogue::default();
+    for (name, template) in templates {
+        destinations.insert(name, template);
+    }
     let good = name.is_some() && origin.is_some() && public.is_some();
     // Its paths are judged even where its origin is wrong: every fault at once.
     let origin = origin.or_else(|| Origin::parse("https://panel.example.com").ok());
     let public = public.or_else(|| Globs::paths::<&str>(&[]).ok());
     let name = name.unwrap_or_default();
     let path = section.path().to_owned();
+    let forms = dialects.iter().filter(|rules| rules.value.site == name);
+    let forms = forms.map(|rules| rules.value.form.clone()).collect();
     let site = origin.zip(public).map(|(origin, public)| Site {
         name,
         origin,
@@ -59,10 +71,11 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Found<Site>> {
         allow_urls,
         headers,
         destinations,
-        forms: Vec::new(),
+        forms,
     });
     if let Some(site) = &site {
         paths_are_destinations(&section, site);
+        named_are_destinations(&section, site, &named);
     }
     section.done();
     site.filter(|_| good).map(|value| Found { path, value })
@@ -176,19 +189,14 @@ fn allowed(node: &Node) -> Reading<AllowedUrl> {
     })
 }
 
-fn destinations(section: &mut Section<'_>) -> Catalogue {
-    let templates = section.entries("destinations", |name, node| {
+fn destinations(section: &mut Section<'_>) -> Vec<(String, Template)> {
+    section.entries("destinations", |name, node| {
         if !template::is_name(name) {
             let what = "is not a destination's name; use letters, digits, \".\", \"_\" and \"-\"";
             return Err(what.to_owned());
         }
         Template::parse(&units::text(node)?).map_err(|error| error.to_string())
-    });
-    let mut catalogue = Catalogue::default();
-    for (name, template) in templates {
-        catalogue.insert(name, template);
-    }
-    catalogue
+    })
 }
 
 fn path(node: &Node) -> Reading<String> {
@@ -234,6 +242,16 @@ fn paths_are_destinations(section: &Section<'_>, site: &Site) {
             "{login:?} is not in public: whoever is not signed in is sent there in circles"
         );
         section.ledger.warn(&section.path_of("anonymous"), &what);
+    }
+}
+
+/// So are the named destinations, as far as they are the same whatever their values.
+fn named_are_destinations(section: &Section<'_>, site: &Site, named: &[(String, usize)]) {
+    for (name, places) in named {
+        if site.destination(name, &vec!["0".to_owned(); *places], None).is_err() {
+            let what = "leads to the gate's own pages, or carries what a link's token is called";
+            section.fault(&format!("destinations.{name}"), format!("{what}; write another path"));
+        }
     }
 }
 

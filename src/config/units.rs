@@ -2,7 +2,14 @@
 //!
 //! Each function reads one value and says what to write instead of a wrong one.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    io::Read as _,
+    net::SocketAddr,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use url::{Host, Url};
 
@@ -11,7 +18,7 @@ use crate::{
         raw::{Node, Value},
         reader::Reading,
     },
-    gate::{caller::Rate, client_ip::Networks},
+    gate::{caller::Rate, client_ip::Networks, secret::Secret},
 };
 
 /// Units of time, in milliseconds.
@@ -19,6 +26,9 @@ const TIME: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 /// Units of size, in bytes.
 const SIZE: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+
+/// A file with one secret in it is never larger than this, in bytes.
+const LARGEST_SECRET: u64 = 16 << 10;
 
 /// A string.
 pub(super) fn text(node: &Node) -> Reading<String> {
@@ -93,6 +103,47 @@ pub(super) fn path(node: &Node) -> Reading<PathBuf> {
         return Err(format!("{} is not a path; write \"./name\"", node.shown()));
     }
     Ok(PathBuf::from(path))
+}
+
+/// A secret. No report quotes what stands in its place.
+pub(super) fn secret(node: &Node) -> Reading<Secret<String>> {
+    text(node).map(Secret::new).map_err(|_| "is not text; write one text in quotes".to_owned())
+}
+
+/// A secret in a file of its own, which is relative to `base`; the end of its line is not part
+/// of it.
+pub(super) fn secret_file(node: &Node, base: &Path) -> Reading<Secret<String>> {
+    filed(node, base, 0)
+}
+
+/// The same, of a file that others can neither read nor write.
+pub(super) fn private_file(node: &Node, base: &Path) -> Reading<Secret<String>> {
+    filed(node, base, 0o007)
+}
+
+fn filed(node: &Node, base: &Path, forbidden: u32) -> Reading<Secret<String>> {
+    let path = path(node)?;
+    let wrong = |why: String| format!("{}: {why}", path.display());
+    let unreadable = |error| wrong(format!("cannot be read: {error}"));
+    let mut file = File::open(base.join(&path)).map_err(unreadable)?;
+    // Asked of the open file, so that what is judged is what is read.
+    let metadata = file.metadata().map_err(unreadable)?;
+    let mode = metadata.mode() & 0o7777;
+    if mode & forbidden != 0 {
+        let shown = base.join(&path);
+        let what = format!("can be read by others (mode {mode:04o}); do: chmod 600");
+        return Err(wrong(format!("{what} {}", shown.display())));
+    }
+    if metadata.len() > LARGEST_SECRET {
+        return Err(wrong("is larger than 16 KiB; write the secret alone".to_owned()));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(unreadable)?;
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    if text.is_empty() {
+        return Err(wrong("is empty; write the secret on its first line".to_owned()));
+    }
+    Ok(Secret::new(text))
 }
 
 /// A duration longer than nothing: `"200ms"`, `"60s"`, `"15m"`, `"8h"`, `"1d"`.
