@@ -3,7 +3,8 @@
 //!
 //! # The three paths
 //!
-//! 1. **Issue**: HTTP request → who is the caller → policy → destination → token → link → audit.
+//! 1. **Issue**: HTTP request → dialect (the native API is one too) → who is the caller → whom the
+//!    directory knows → policy → destination → token → link → audit → the dialect's answer.
 //! 2. **Redeem**: connection → client address → token out of the request → verified → judged →
 //!    **spent** → admission → cookie and redirect, callback, or JSON.
 //! 3. **Operate**: configuration, keys and their rotation, telemetry, audit, metrics, shutdown.
@@ -14,8 +15,9 @@
 //! |---|---|---|
 //! | [`gate`] | pure: what a link is, who may ask for one, whether it may pass | 0 |
 //! | [`config`] | raw as typed → checked, every fault at once, with its place | 1 |
-//! | [`store`] | what must be remembered: the journal, the spent, the keys | 2 |
-//! | [`ops`] | clock, entropy, telemetry, metrics, audit, shutdown | 2 |
+//! | [`dialects`] | other vendors' issuing APIs, one file each: read and write | 1 |
+//! | [`store`] | what must be remembered: the journal, the spent, the keys; the directory | 2 |
+//! | [`ops`] | clock, entropy, passwords, telemetry, metrics, audit, shutdown | 2 |
 //! | [`edge`] | all the server code | 3 |
 //! | [`app`] | composition: configuration in, running listeners out | 4 |
 //! | [`cli`] | one file a command | 5 |
@@ -26,6 +28,7 @@
 pub mod gate;
 
 pub mod config;
+pub mod dialects;
 
 pub mod ops;
 pub mod store;

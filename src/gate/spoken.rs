@@ -23,4 +23,16 @@ impl DialectRules {
     pub fn base_or<'a>(&'a self, default: &'a str) -> &'a str {
         self.base.as_deref().unwrap_or(default)
     }
+
+    /// Those of a dialect for which nothing is set but perhaps the base.
+    #[cfg(test)]
+    pub(crate) fn of_the_tests(dialect: Dialect, base: Option<&str>) -> Self {
+        Self {
+            dialect,
+            site: "panel".to_owned(),
+            base: base.map(str::to_owned),
+            ttl: dialect.default_ttl(),
+            form: Form::of(dialect, "en"),
+        }
+    }
 }
