@@ -21,7 +21,7 @@ pub fn issued(request: Request<'_>, claims: &LinkClaims) {
     info!(
         target: "audit", event = "issue", request = request.id, client = request.client,
         id = %claims.jti, caller = claims.act.sub, user = claims.sub, site = claims.aud,
-        destination = path(claims), expires = claims.exp, "link issued"
+        destination = path(claims), expires = claims.exp, via = claims.via, "link issued"
     );
 }
 
@@ -30,7 +30,7 @@ pub fn redeemed(request: Request<'_>, claims: &LinkClaims) {
     info!(
         target: "audit", event = "redeem", request = request.id, client = request.client,
         id = %claims.jti, caller = claims.act.sub, user = claims.sub, site = claims.aud,
-        destination = path(claims), "link used"
+        destination = path(claims), via = claims.via, "link used"
     );
 }
 

@@ -27,6 +27,10 @@ pub struct Metrics {
     pub assertion_hits: Counter,
     /// Assertions signed anew.
     pub assertion_misses: Counter,
+    /// Passwords verified, by what gave the answer.
+    pub passwords: Family<How, Counter>,
+    /// Passwords refused, by reason.
+    pub passwords_refused: Family<Why, Counter>,
     /// Open connections.
     pub connections: Family<Listener, Gauge>,
     /// Used tokens remembered.
@@ -73,6 +77,20 @@ pub struct Listener {
     pub listener: &'static str,
 }
 
+/// What told whether a password is right.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct How {
+    /// `memory` (of an answer, or waiting for the same one) or `argon2`.
+    pub how: &'static str,
+}
+
+/// Why a password was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Why {
+    /// `wrong`, `limited` (too many guesses) or `busy` (too many waiting).
+    pub why: &'static str,
+}
+
 /// For which reason.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Reason {
@@ -95,6 +113,12 @@ impl Metrics {
         all.register("proxied", "Requests passed on to upstreams", self.proxied.clone());
         all.register("assertion_hits", "Assertions from the cache", self.assertion_hits.clone());
         all.register("assertion_misses", "Assertions signed", self.assertion_misses.clone());
+        all.register("passwords", "Passwords verified, by what told", self.passwords.clone());
+        all.register(
+            "passwords_refused",
+            "Passwords refused, by reason",
+            self.passwords_refused.clone(),
+        );
         all.register("connections", "Open connections", self.connections.clone());
         all.register("seen_entries", "Used tokens remembered", self.entries.clone());
         all.register("seen_max_entries", "Most that may be remembered", self.max_entries.clone());
