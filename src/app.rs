@@ -13,13 +13,15 @@ use crate::{
         Gate, Keys, admin, api, assertions::Assertions, limiter::Limiter, listen,
         redeem::FirstUses, route, upstream::Upstreams,
     },
+    gate::{password::Decoy, secret::Secret},
     ops::{
         clock::Clock,
         entropy,
         metrics::{Listener, Metrics},
+        passwords::Passwords,
         shutdown,
     },
-    store::{self, Store, StoreOptions, keys::Watch},
+    store::{self, Store, StoreOptions, directory::Directory, keys::Watch},
 };
 
 mod listeners;
@@ -60,8 +62,11 @@ pub async fn start(
     let answer = move |_, request| std::future::ready(admin::answer(seen.get(), &request));
     admin_served.spawn(listen::serve(admin, limits.clone(), open("admin"), admin_shutdown, answer));
 
+    let directory = open_directory(&config).await?;
     let store = open_store(&config, &clock).await?;
     let (public_open, api_open) = (open("public"), open("api"));
+    let hashes = config.callers.iter().filter_map(|caller| caller.password.as_ref());
+    let passwords = Passwords::new(Secret::new(entropy::random()), Decoy::like(hashes), &metrics);
     let gate = Arc::new(Gate {
         keys: ArcSwap::from_pointee(Keys { ring, sessions }),
         store,
@@ -70,6 +75,8 @@ pub async fn start(
         upstreams: Upstreams::default(),
         assertions: Assertions::default(),
         first_uses: FirstUses::default(),
+        directory,
+        passwords,
         limiters: config
             .callers
             .iter()
@@ -95,7 +102,8 @@ pub async fn start(
     upkeep::tell(&gate.store);
     tokio::spawn(upkeep::of_store(gate.clone(), shutdown.clone()));
     let watch = Arc::new(Mutex::new(watch));
-    tokio::spawn(upkeep::of_keys(gate.clone(), watch.clone(), shutdown));
+    tokio::spawn(upkeep::of_keys(gate.clone(), watch.clone(), shutdown.clone()));
+    tokio::spawn(upkeep::of_directory(gate.clone(), shutdown));
     info!(
         gate = gate.config.gate.name, version = env!("CARGO_PKG_VERSION"),
         public = %public_at, api = %api_at, admin = %admin_at, "ready"
@@ -111,6 +119,11 @@ pub async fn start(
         admin_trigger,
         admin_served,
     })
+}
+
+async fn open_directory(config: &Config) -> Result<Directory, StartError> {
+    let source = config.directory.clone();
+    Ok(tokio::task::spawn_blocking(move || Directory::open(&source)).await??)
 }
 
 async fn open_store(config: &Config, clock: &Clock) -> Result<Store, StartError> {

@@ -13,7 +13,11 @@ use clap::CommandFactory as _;
 use oncegate::{
     config::Config,
     gate::{
+        dialect::Dialect,
+        form::Form,
         id::{MemoryId, TokenId},
+        origin::Origin,
+        password::{Credential, Memory, PasswordHash},
         token::{Actor, LinkClaims},
     },
     ops::clock::Clock,
@@ -162,7 +166,8 @@ fn bad_usage_is_64_and_says_so() {
         &["keys"],
         &["caller", "new"],
         &["caller", "new", "Billing"],
-        &["caller", "new", "billing", "--username", "joe"],
+        &["caller", "new", "billing", "--username", ""],
+        &["caller", "new", "billing", "--username", "a\nb"],
         &["caller", "new", "billing", "--site", "a b"],
         &["link"],
         &["link", "--user", "joe"],
@@ -274,6 +279,7 @@ fn the_stanza_of_a_new_caller_is_configuration_and_its_key_is_the_callers() {
     assert_eq!(made.out.matches(key).count(), 1, "it is shown once");
 
     let stanza = made.out.split_once("[[callers]]").unwrap().1;
+    assert!(stanza.contains("\n# dialects = [\"wisecp\"] "), "it shows where they go: {stanza}");
     let text = [SITE, "[[callers]]", stanza].concat();
     let config = Config::parse(&text, "oncegate.toml", dir.path(), std::iter::empty()).unwrap();
     let caller = oncegate::gate::caller::by_key(&config.callers, key.as_bytes()).unwrap();
@@ -292,6 +298,113 @@ fn a_new_caller_gets_the_sites_there_are_or_those_that_are_named() {
     assert!(made.out.contains("sites = [\"shop\"]"), "{}", made.out);
     let made = run(dir.path(), &["caller", "new", "billing", "--site", "a", "--site", "b"]);
     assert!(made.out.contains("sites = [\"a\", \"b\"]"), "{}", made.out);
+}
+
+/// Runs a command that reads `input`.
+fn given(dir: &Path, arguments: &[&str], input: &[u8]) -> Done {
+    let mut child = command(dir, arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    done(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn the_stanza_of_a_new_caller_with_a_username_has_the_hash_of_its_password() {
+    let dir = nowhere();
+    let username = "ad\"min\\ \u{fc}\u{301}";
+    let made = run(dir.path(), &["caller", "new", "campaign", "--username", username]);
+    assert_eq!((made.code, made.err.as_str()), (0, ""));
+    let password = made.out.lines().nth(1).unwrap();
+    assert!(password.starts_with("og_") && password.len() == 46, "{password}");
+    assert_eq!(made.out.matches(password).count(), 1, "it is shown once");
+
+    let stanza = made.out.split_once("[[callers]]").unwrap().1;
+    assert!(stanza.contains("\ndialects = []") && !stanza.contains("key_sha256"), "{stanza}");
+    let text = [SITE, "[[callers]]", stanza].concat();
+    let config = Config::parse(&text, "oncegate.toml", dir.path(), std::iter::empty()).unwrap();
+    let caller = &config.callers[0];
+    assert_eq!((caller.name.as_str(), caller.username.as_deref()), ("campaign", Some(username)));
+    let hash = caller.password.as_ref().unwrap();
+    assert_eq!(hash.matches(&Credential::of(password), &mut Memory::default()), Ok(true));
+    assert_eq!(hash.matches(&Credential::of("og_"), &mut Memory::default()), Ok(false));
+}
+
+#[test]
+fn a_password_is_hashed_without_the_end_of_its_line() {
+    let dir = nowhere();
+    let hashed = |input: &[u8]| {
+        let done = given(dir.path(), &["password"], input);
+        assert_eq!(done.code, 0, "{}", done.err);
+        let hash = done.out.strip_suffix('\n').unwrap().parse::<PasswordHash>().unwrap();
+        (hash, done.err)
+    };
+    let word = Credential::of("pass wörd ");
+    for end in ["", "\n", "\r\n"] {
+        let (hash, said) = hashed(format!("pass wörd {end}").as_bytes());
+        assert_eq!(hash.matches(&word, &mut Memory::default()), Ok(true), "{end:?}");
+        assert_eq!(said, "");
+    }
+    assert_ne!(hashed(b"x").0, hashed(b"x").0, "each has a salt of its own");
+    let longest = "x".repeat(1024);
+    let (hash, _) = hashed(format!("{longest}\r\n").as_bytes());
+    assert_eq!(hash.matches(&Credential::of(&longest), &mut Memory::default()), Ok(true));
+
+    // The MD5 of "pass word", as some vendors' clients send it.
+    let (hash, said) = hashed(b"6A1B8A0A4B67DF9E4D8D2A6F5B8A9C0D\n");
+    assert_eq!(
+        hash.matches(&Credential::of("6a1b8a0a4b67df9e4d8d2a6f5b8a9c0d"), &mut Memory::default()),
+        Ok(true)
+    );
+    assert!(said.contains("taken as the MD5") && !said.contains("6A1B"), "{said}");
+}
+
+#[test]
+fn what_is_no_password_is_refused_and_not_repeated() {
+    let dir = nowhere();
+    let long = "hunter2".repeat(147);
+    for (input, why) in [
+        (&b""[..], "is empty"),
+        (b"\n", "is empty"),
+        (long.as_bytes(), "longer than 1 KiB"),
+        (b"hunter2\nhunter2\n", "more than one line"),
+        (b"hunter2\xff\n", "not UTF-8"),
+    ] {
+        let done = given(dir.path(), &["password"], input);
+        assert_eq!((done.code, done.out.as_str()), (64, ""), "{why}");
+        assert!(done.err.starts_with("oncegate: ") && done.err.contains(why), "{}", done.err);
+        assert!(!done.err.contains("hunter2"), "{}", done.err);
+    }
+    let typed = run(dir.path(), &["password", "hunter2"]);
+    assert_eq!(typed.code, 64, "a password is no argument");
+}
+
+#[test]
+fn check_reads_the_directory_and_serve_refuses_a_faulty_one() {
+    let dir = a_gate();
+    let text = [SITE, CALLER, "[directory]\nfile = \"users.toml\"\n"].concat();
+    fs::write(dir.path().join("oncegate.toml"), &text).unwrap();
+    let missing = run(dir.path(), &["check"]);
+    assert_eq!(missing.code, 64);
+    assert!(missing.err.contains("directory.file: cannot be read"), "{}", missing.err);
+
+    fs::write(dir.path().join("users.toml"), "[[users]]\nusername = \"joe\"\n").unwrap();
+    let good = run(dir.path(), &["check"]);
+    assert_eq!(good.code, 0, "{}", good.err);
+    assert!(good.out.contains("users.toml is good\n"), "{}", good.out);
+
+    fs::write(dir.path().join("users.toml"), "[[users]]\nusername = 5\n").unwrap();
+    for command in ["check", "serve"] {
+        let done = run(dir.path(), &[command]);
+        assert_eq!((done.code, done.out.as_str()), (64, ""), "{command}");
+        let report = "users.toml has 1 fault\n  line 2, users.5.username: ";
+        assert!(done.err.starts_with(report), "{command}: {}", done.err);
+    }
+    let keys = run(dir.path(), &["keys", "list"]);
+    assert_eq!(keys.code, 0, "keys have nothing to do with users: {}", keys.err);
 }
 
 #[test]
@@ -416,6 +529,72 @@ fn a_token_that_would_be_refused_is_told_why_and_at_which_step() {
     let token = signed(&|c| c.ips = Some(bound.clone()));
     assert_eq!(run(dir.path(), &["inspect", &token, "--ip", "203.0.113.7"]).code, 0);
     assert_eq!(run(dir.path(), &["inspect", &token, "--ip", "203.0.113.8"]).code, 1);
+}
+
+/// A gate whose site takes the links of every dialect.
+fn a_gate_of_all_dialects() -> TempDir {
+    let dir = a_gate();
+    let tables = Dialect::ALL.map(|(name, _)| format!("[dialects.{name}]\nsite = \"panel\"\n"));
+    let text = [SITE, CALLER, &tables.concat()].concat();
+    fs::write(dir.path().join("oncegate.toml"), text).unwrap();
+    dir
+}
+
+/// A token for this user through a dialect, and the link that carries it.
+fn through(dir: &Path, dialect: Dialect, user: &str) -> (String, String) {
+    let via = Some(dialect.name().to_owned());
+    let claims = LinkClaims { sub: user.to_owned(), via, dst: None, ..claims() };
+    let token = sign(dir, &claims);
+    let origin = Origin::parse("https://panel.example.com").unwrap();
+    let link = Form::of(dialect, "en").url(&origin, &token, &claims).unwrap();
+    (token, link)
+}
+
+#[test]
+fn a_vendors_link_passes_in_its_own_form_and_is_said_to_be_one() {
+    let dir = a_gate_of_all_dialects();
+    for (name, dialect) in Dialect::ALL {
+        let (token, link) = through(dir.path(), dialect, "owner+plus@example.com");
+        for given in [&token, &link] {
+            let done = run(dir.path(), &["inspect", given]);
+            assert_eq!((done.code, done.err.as_str()), (0, ""), "{name}: {}", done.out);
+            assert!(done.out.contains(&format!("Z through {name}, expires ")), "{}", done.out);
+            assert!(!done.out.contains(&token), "the whole token is printed");
+        }
+        let json = run(dir.path(), &["inspect", &link, "--json"]);
+        let said: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!((&said["valid"], &said["dialect"]), (&true.into(), &name.into()));
+    }
+}
+
+#[test]
+fn a_link_that_is_not_its_tokens_is_told_where_it_fails() {
+    let dir = a_gate_of_all_dialects();
+    let site = "https://panel.example.com";
+    let (token, link) = through(dir.path(), Dialect::Wisecp, "joe");
+    let (_, owners) = through(dir.path(), Dialect::Activeplatform, "owner@example.com");
+    let (_, accounts) = through(dir.path(), Dialect::Allclients, "2425");
+    let native = sign(dir.path(), &claims());
+    for (link, code, step) in [
+        (format!("{site}/_once/l/{token}"), "wrong_type", "type"),
+        (format!("{site}/page?_once={token}"), "wrong_type", "type"),
+        (format!("{site}/?_ssot={token}"), "wrong_type", "type"),
+        (format!("{site}/en/sign-in?sso_token={native}"), "wrong_type", "type"),
+        (owners.replace("owner", "other"), "malformed", "claims"),
+        (accounts.replace("a=2425", "a=2426"), "malformed", "claims"),
+        (accounts + "&redirect=//evil.example/", "destination_not_allowed", "destination"),
+        (format!("{link}&_once={token}"), "invalid_request", "form"),
+    ] {
+        let done = run(dir.path(), &["inspect", &link]);
+        assert_eq!(done.code, 1, "{code}: {}", done.out);
+        let refusal = format!("oncegate: this token would be refused now: {code}: ");
+        assert!(done.err.starts_with(&refusal), "{code}: {}", done.err);
+        let refused = format!("{step:<12} refused: ");
+        assert!(done.out.contains(&refused), "{code}: {}", done.out);
+    }
+    let elsewhere = run(dir.path(), &["inspect", &format!("{site}/page?hash={token}")]);
+    assert_eq!(elsewhere.code, 64, "{}", elsewhere.out);
+    assert!(elsewhere.err.starts_with("oncegate: there is no token in that"), "{}", elsewhere.err);
 }
 
 #[test]

@@ -23,6 +23,7 @@ use support::{
     altered::{Altered, store_on_a_failing_disk, store_with_room_for},
     gate::{Gate, Link, NARROW, NOW},
     http::{Answer, Client},
+    service::Service,
     tokens::{claims_of, parts_of, resigned, with_header, with_signature_of},
 };
 
@@ -31,7 +32,7 @@ const UNREACHED: [(u16, &str, &str); 1] =
     [(500, "internal", "a fault of the gate, of which none is known")];
 
 /// What the API answers, apart from what a token is refused for.
-const API: [(u16, &str); 16] = [
+const API: [(u16, &str); 18] = [
     (400, "invalid_request"),
     (401, "unauthorized"),
     (403, "destination_not_allowed"),
@@ -44,8 +45,10 @@ const API: [(u16, &str); 16] = [
     (422, "ip_required"),
     (422, "ttl_too_long"),
     (422, "unknown_destination"),
+    (422, "unknown_user"),
     (425, "too_early"),
     (429, "rate_limited"),
+    (502, "bad_gateway"),
     (503, "store_full"),
     (503, "store_unavailable"),
 ];
@@ -118,7 +121,10 @@ impl Reached {
 /// Whether the contract has this answer say when.
 fn may_be_sent_again(answer: &Answer) -> bool {
     let perhaps_spent = answer.text().contains("may have been spent");
-    matches!(answer.status, 429) || (answer.code() == "store_unavailable" && !perhaps_spent)
+    let of_the_directory = answer.text().contains("The directory of users");
+    matches!(answer.status, 429)
+        || of_the_directory
+        || (answer.code() == "store_unavailable" && !perhaps_spent)
 }
 
 /// The status and code of each face in the source: `(403, "forbidden", …`.
@@ -290,6 +296,17 @@ async fn every_other_code_of_the_api_is_reached() {
     let gate = Gate::with(binding).await;
     let answer = gate.api().post_json("/v1/links", &json!({ "user": "joe" })).await;
     reached.problem(422, "ip_required", &answer);
+    gate.stop().await;
+
+    // A directory that knows nobody, and then is gone.
+    let service = Service::start().await;
+    let section = service.section("5s", "1ms");
+    let gate = Gate::with(|text| [text, section].concat()).await;
+    let answer = gate.api().post_json("/v1/links", &json!({ "user": "joe" })).await;
+    reached.problem(422, "unknown_user", &answer);
+    service.end().await;
+    let answer = gate.api().post_json("/v1/links", &json!({ "user": "joe" })).await;
+    reached.problem(502, "bad_gateway", &answer);
     gate.stop().await;
     reached.assert_are(API);
 }

@@ -13,28 +13,8 @@ mod support;
 use serde_json::json;
 use support::{
     gate::{Gate, Link, PANEL},
-    http::Answer,
+    link_page::{next, submit, submits_itself},
 };
-
-/// What the page posts as the page asked for, if anything.
-fn next(page: &Answer) -> Option<String> {
-    let (_, rest) = page.text().split_once("name=\"next\" value=\"")?;
-    let (value, _) = rest.split_once('"')?;
-    Some(value.replace("&#38;", "&").replace("&#39;", "'"))
-}
-
-fn submits_itself(page: &Answer) -> bool {
-    page.text().contains("button.click()")
-}
-
-/// Posts the form of this page, as a browser would.
-async fn submit(gate: &Gate, page: &Answer) -> Answer {
-    let (_, rest) = page.text().split_once("method=\"post\" action=\"").unwrap();
-    let action = rest.split('"').next().unwrap();
-    let next = next(page);
-    let fields: Vec<_> = next.iter().map(|next| ("next", next.as_str())).collect();
-    gate.browser().post_form(action, &fields, &[]).await
-}
 
 async fn assert_unspent(gate: &Gate, link: &Link) {
     assert_eq!(gate.remembered(), 0);
@@ -91,7 +71,7 @@ async fn auto_submits_itself_and_confirm_names_the_user_and_waits() {
     let confirm = gate.link(json!({ "user": "josephine", "page": "confirm" })).await;
     let page = gate.browser().get(&confirm.path).await;
     assert!(!submits_itself(&page) && page.text().contains("<bdi>josephine</bdi>"));
-    assert_eq!(submit(&gate, &page).await.status, 303);
+    assert_eq!(submit(&gate.browser(), &page).await.status, 303);
     gate.stop().await;
 }
 
@@ -158,7 +138,7 @@ async fn the_page_asked_for_comes_along_byte_for_byte() {
         let page = gate.browser().get(&target.replace("=T", &format!("={}", link.token))).await;
         assert_eq!(page.status, 200, "{target}: {}", page.text());
         assert_eq!(next(&page).as_deref(), Some(expected), "{target}");
-        let answer = submit(&gate, &page).await;
+        let answer = submit(&gate.browser(), &page).await;
         let location = format!("https://{PANEL}{expected}");
         assert_eq!(answer.header("location"), Some(location.as_str()), "{target}");
     }
@@ -171,7 +151,7 @@ async fn a_destination_in_the_token_wins_over_the_page_asked_for() {
     let gate = Gate::start().await;
     let link = gate.link(json!({ "destination": "/own" })).await;
     let page = gate.browser().get(&format!("/asked?_once={}", link.token)).await;
-    let answer = submit(&gate, &page).await;
+    let answer = submit(&gate.browser(), &page).await;
     assert_eq!(answer.header("location"), Some("https://panel.example.com/own"));
     gate.stop().await;
 }
@@ -198,7 +178,7 @@ async fn a_page_asked_for_that_leads_elsewhere_is_not_carried_along() {
         let page = gate.browser().get(&target.replace("=T", &format!("={}", link.token))).await;
         assert_eq!((page.status, next(&page)), (200, None), "{target}");
         assert!(!page.text().contains("evil"), "{target}");
-        let answer = submit(&gate, &page).await;
+        let answer = submit(&gate.browser(), &page).await;
         assert_eq!(answer.header("location"), Some("https://panel.example.com/"), "{target}");
     }
     assert_eq!(gate.upstream.seen().len(), 0);

@@ -117,6 +117,20 @@ fn every_refusal_has_the_status_its_code_has() {
 }
 
 #[test]
+fn what_the_directory_may_say_is_described_where_links_are_asked_for() {
+    let document = document();
+    let link = &operations(&document)["post /v1/links"]["responses"];
+    let codes = |status: &str| {
+        let path = "/content/application~1problem+json/schema/properties/code/enum";
+        resolved(&document, &link[status]).pointer(path).unwrap().as_array().unwrap().clone()
+    };
+    assert!(codes("422").contains(&"unknown_user".into()));
+    assert!(codes("502").contains(&"bad_gateway".into()));
+    let batch = &operations(&document)["post /v1/links/batch"]["responses"];
+    assert!(batch.get("502").is_none(), "there each has its own");
+}
+
+#[test]
 fn every_call_but_the_document_needs_a_key() {
     let document = document();
     assert_eq!(document["security"], serde_json::json!([{ "key": [] }]));

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use support::{
     demo::Demo,
     gate::{Gate, cookie_of, usual},
+    installed,
     upstream::{self, Upstream},
 };
 
@@ -46,22 +47,16 @@ struct Peer {
     environment: Vec<(&'static str, PathBuf)>,
 }
 
-/// `PyJWT` and `jose`. `None`, with a line on standard error, where they are not installed; with `CI`
-/// set that is a panic.
+/// `PyJWT` and `jose`, if both are there.
 fn peers() -> Option<[Peer; 2]> {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
+    let target = installed::target();
     let (python, modules) = (target.join("venv/bin/python"), target.join("npm/node_modules"));
-    let node = Command::new("node").arg("--version").output().is_ok();
-    let missing = [
-        (!python.exists()).then_some("PyJWT"),
-        (!modules.join("jose").exists() || !node).then_some("jose"),
+    let all = [
+        ("node", installed::runs("node")),
+        ("PyJWT", python.exists()),
+        ("jose", modules.join("jose").exists()),
     ];
-    let missing: Vec<&str> = missing.into_iter().flatten().collect();
-    if !missing.is_empty() {
-        let missing = missing.join(" and ");
-        assert!(std::env::var_os("CI").is_none(), "{missing} missing; see tests/run");
-        eprintln!("skipped: {missing} missing; tests/run installs them");
+    if !installed::all(&all) {
         return None;
     }
     Some([
@@ -226,9 +221,7 @@ async fn other_libraries_accept_a_login_assertion_as_that_and_as_nothing_else() 
 
 #[tokio::test]
 async fn curl_as_the_demo_prints_it_makes_a_link() {
-    if Command::new("curl").arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "curl is missing; see tests/run");
-        eprintln!("skipped: curl is missing; tests/run installs it");
+    if !installed::programs(&["curl"]) {
         return;
     }
     let demo = Demo::start();

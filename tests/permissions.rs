@@ -13,6 +13,7 @@ use support::{
     gate::{BILLING, Gate, Link, NARROW, key_hash},
     http::{Answer, Client},
     tokens::claims_of,
+    vendors,
 };
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -343,5 +344,25 @@ async fn a_caller_is_held_to_its_rate_and_no_other_pays_for_it() {
     let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=1_800).contains(&wait), "{wait}");
     gate.link(json!({})).await;
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn a_resellers_manager_gets_no_link_but_in_its_dialect() {
+    let gate = vendors::start().await;
+    let api = gate.api_as(Some(vendors::PLATFORM));
+    for user in ["joe", "owner@example.com", "other@example.com", "nobody"] {
+        let ask = json!({ "user": user });
+        for (path, ask) in [("/v1/links", ask.clone()), ("/v1/links/batch", json!([ask]))] {
+            let answer = api.post_json(path, &ask).await;
+            assert_refused(&answer, 403, "forbidden", &format!("{path} {user}"));
+            assert_eq!(answer.json()["detail"], "a reseller's manager asks in its dialect");
+        }
+    }
+    let path = "/api/v3/resellers/7/user_authentication/token?account_id=505";
+    let client = gate.api_as(None).header("X-Api-Token", vendors::PLATFORM);
+    assert_eq!(client.get(path).await.status, 200);
+    let others = gate.api_as(Some(vendors::WISECP));
+    assert_eq!(others.post_json("/v1/links", &json!({ "user": "joe" })).await.status, 201);
     gate.stop().await;
 }

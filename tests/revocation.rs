@@ -12,9 +12,15 @@ mod support;
 use oncegate::{
     edge::{intake::Intake, redeem},
     gate::{client_ip::ClientIpSource, revoked::Revocation},
+    ops::clock::Clock,
 };
 use serde_json::json;
-use support::gate::{Gate, Link, NARROW, NOW};
+use support::{
+    gate::{Gate, Link, NARROW, NOW, usual},
+    http::Answer,
+    service::Service,
+    upstream::Upstream,
+};
 
 async fn refusal(gate: &Gate, link: &Link) -> String {
     gate.public().post_form(&link.path, &[], &[]).await.code()
@@ -227,5 +233,95 @@ async fn a_revocation_answered_while_a_link_is_recorded_holds() {
     assert_eq!(refusal.denial.public().code, "revoked");
     assert!(!signed_in(&gate, &cookie).await);
     drop(running);
+    gate.stop().await;
+}
+
+const FILE: &str = "[[users]]\nid = 18\nusername = \"joe\"\nemail = \"joe@example.com\"\n\
+                    [[users]]\nid = 19\nusername = \"ann\"\nemail = \"ann@example.com\"\n\
+                    [[users]]\nid = 20\nusername = \"test-1\"\nemail = \"tim@example.com\"\n";
+
+/// A gate whose directory is this file; `narrow` may revoke.
+async fn with_file(text: &str) -> Gate {
+    let (dir, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
+    std::fs::write(dir.path().join("directory.toml"), text).unwrap();
+    let config = [usual(&upstream).as_str(), "[directory]\nfile = \"directory.toml\"\n"].concat();
+    let own = "users = [\"test-*\"]";
+    assert!(config.contains(own), "{config}");
+    let config = config.replace(own, &format!("{own}\nmay = [\"issue\", \"revoke\"]"));
+    Gate::in_dir(dir, upstream, &config, Clock::manual(NOW)).await
+}
+
+async fn take_back(gate: &Gate, user: &str) -> Answer {
+    gate.api().post_json("/v1/revocations", &json!({ "user": user })).await
+}
+
+#[tokio::test]
+async fn a_user_is_taken_back_by_any_of_its_names_under_all_of_them_even_once_it_is_closed() {
+    for name in ["joe", "joe@example.com", "18"] {
+        for active in [true, false] {
+            let gate = with_file(FILE).await;
+            let (link, ann) =
+                (gate.link(json!({})).await, gate.link(json!({ "user": "19" })).await);
+            // As ActivePlatform's dialect names the owner of an account, and as without a directory.
+            let mut others = Vec::new();
+            for sub in ["joe@example.com", name] {
+                others.push(gate.crafted(|claims| claims.sub = sub.to_owned()).await);
+            }
+            if !active {
+                let closed = FILE.replacen("username", "active = false\nusername", 1);
+                std::fs::write(gate.dir.path().join("directory.toml"), closed).unwrap();
+                gate.running.as_ref().unwrap().take_up_directory();
+            }
+            assert_eq!(take_back(&gate, name).await.status, 204, "{name}");
+            for link in others.iter().chain([&link]) {
+                assert_eq!(refusal(&gate, link).await, "revoked", "{name} {active}");
+            }
+            assert_eq!(gate.open(&ann).await.status, 303);
+            gate.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_a_users_names_a_caller_takes_back_those_that_it_may_sign_in() {
+    let gate = with_file(FILE).await;
+    let api = gate.api_as(Some(NARROW));
+    let ask = async |user: &str| {
+        let asked = json!({ "user": user, "site": "panel" });
+        api.post_json("/v1/revocations", &asked).await
+    };
+    let link = gate.link(json!({ "user": "test-1" })).await;
+    let email = gate.crafted(|claims| claims.sub = "tim@example.com".to_owned()).await;
+    // It may ask twice an hour.
+    assert_eq!(ask("tim@example.com").await.status, 204);
+    assert_eq!(refusal(&gate, &link).await, "revoked");
+    assert_eq!(gate.open(&email).await.status, 303, "this name is none of its own");
+    assert_eq!(ask("ann@example.com").await.code(), "forbidden");
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn while_the_directory_is_silent_the_name_itself_is_taken_back_and_the_caller_is_told() {
+    let service = Service::start().await;
+    service.says("/users/joe", json!({ "username": "joe" }));
+    let gate = Gate::with(|text| {
+        let own = "users = [\"test-*\"]";
+        let may = [own, "\nmay = [\"issue\", \"revoke\"]"].concat();
+        [text.replace(own, &may), service.section("5s", "1ms")].concat()
+    })
+    .await;
+    let (link, email) = (
+        gate.link(json!({})).await,
+        gate.crafted(|claims| claims.sub = "joe@example.com".to_owned()).await,
+    );
+    service.says("/users/joe%40example.com", (500, ""));
+    let answer = take_back(&gate, "joe@example.com").await;
+    assert_eq!((answer.status, answer.code().as_str()), (502, "bad_gateway"), "{}", answer.text());
+    assert_eq!(refusal(&gate, &email).await, "revoked");
+    assert_eq!(gate.public().get(&link.path).await.status, 200, "not known to be theirs");
+    let answer = gate.api_as(Some(NARROW));
+    let asked = json!({ "user": "joe@example.com", "site": "panel" });
+    let answer = answer.post_json("/v1/revocations", &asked).await;
+    assert_eq!(answer.code(), "bad_gateway", "whether it may is not known either");
     gate.stop().await;
 }

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     config::Config,
-    store::{StoreError, keys::KeyError},
+    store::{StoreError, directory::DirectoryError, keys::KeyError},
 };
 
 /// Sockets that already listen.
@@ -41,6 +41,9 @@ pub enum StartError {
     /// The keys cannot be read.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// The directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// The state cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),

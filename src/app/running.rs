@@ -46,6 +46,11 @@ impl Running {
         upkeep::take_up_keys(&self.gate, &self.watch);
     }
 
+    /// Takes up the directory's file as it is now, instead of within two seconds.
+    pub fn take_up_directory(&self) {
+        upkeep::take_up_directory(&self.gate);
+    }
+
     /// Ends the gate in order: it stops accepting, closes idle connections, lets requests under
     /// way finish, stops spending, syncs and lets go of its state, and only then waits for the
     /// streams that are still running. `/ready` says 503 meanwhile.

@@ -1,4 +1,5 @@
-//! What a gate does besides answering: it looks after its store and takes up new keys.
+//! What a gate does besides answering: it looks after its store, takes up new keys and
+//! a new directory.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,13 +11,15 @@ use tracing::{error, info, warn};
 use crate::{
     edge::{Gate, Keys},
     ops::shutdown::Shutdown,
-    store::{NewMemory, Store, StoreNotice, keys::Watch},
+    store::{NewMemory, Store, StoreNotice, directory::DirectoryNotice, keys::Watch},
 };
 
 /// How often the store is looked after, and how soon it recovers.
 const STORE_TICK: Duration = Duration::from_millis(500);
 /// How often the key files are looked at.
 const KEYS_TICK: Duration = Duration::from_secs(2);
+/// How often the directory is looked at.
+const DIRECTORY_TICK: Duration = Duration::from_secs(2);
 
 /// Heals a store that failed, notices a clock that went back, lets go of what has expired.
 pub(super) async fn of_store(gate: Arc<Gate>, mut shutdown: Shutdown) {
@@ -78,5 +81,36 @@ pub(super) fn take_up_keys(gate: &Gate, watch: &Mutex<Watch>) {
             gate.keys.store(Arc::new(Keys { ring, sessions }));
         }
         Some(Err(why)) => error!(%why, "keys changed and cannot be read; the old ones stay"),
+    }
+}
+
+/// Follows the directory.
+pub(super) async fn of_directory(gate: Arc<Gate>, mut shutdown: Shutdown) {
+    if !gate.directory.is_there() {
+        return;
+    }
+    let mut tick = tokio::time::interval(DIRECTORY_TICK);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = shutdown.wait() => return,
+        }
+        let gate = gate.clone();
+        // It reads files, which blocks.
+        let looked = tokio::task::spawn_blocking(move || take_up_directory(&gate));
+        if let Err(why) = looked.await {
+            error!(%why, "the directory could not be looked after");
+        }
+    }
+}
+
+/// Takes up a directory whose file changed, and logs what happened to it.
+pub(super) fn take_up_directory(gate: &Gate) {
+    match gate.directory.look() {
+        None => {}
+        Some(notice @ (DirectoryNotice::Changed(_) | DirectoryNotice::Answers)) => {
+            info!("{notice}");
+        }
+        Some(notice) => error!("{notice}"),
     }
 }

@@ -8,8 +8,11 @@
 use std::{io, process::ExitCode};
 
 use crate::{
-    app::StartError, cli::keys::KeysFailed, config::Faults, gate::password::NoMemory,
-    store::keys::KeyError,
+    app::StartError,
+    cli::keys::KeysFailed,
+    config::Faults,
+    gate::password::NoMemory,
+    store::{directory::DirectoryError, keys::KeyError},
 };
 
 /// A command failed. `Display` is the whole report: what is wrong, and what to do next; never a
@@ -64,7 +67,10 @@ impl From<NoMemory> for Failure {
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
-        Self::Failed(error.to_string())
+        match error {
+            StartError::Directory(DirectoryError::Faulty(faults)) => Self::Configuration(faults),
+            error => Self::Failed(error.to_string()),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! The `api` listener: who calls, and what for.
+//! The `api` listener: a dialect's request, or one of the native API's.
 
 use std::{net::SocketAddr, sync::Arc};
 
-use http::{HeaderMap, Method, Request, Response, header, request::Parts};
+use http::{HeaderMap, Method, Request, Response, request::Parts};
 use hyper::body::Incoming;
 use serde_json::Value;
 
@@ -11,16 +11,13 @@ use crate::{
         Gate, answer,
         body::Body,
         call::Call,
-        calls, fields,
+        calls,
+        credentials::{self, Arrived},
+        fields,
         intake::{self, Intake},
-        issue, redeem, respond, source,
+        issue, redeem, respond, source, vendors,
     },
-    gate::{
-        caller::{self, Caller},
-        client_ip::ClientIp,
-        denial::Denial,
-        redeem::Refusal,
-    },
+    gate::{denial::Denial, redeem::Refusal},
 };
 
 /// The most bytes of a batch.
@@ -39,6 +36,11 @@ pub async fn answer(
     let source = gate.config.listen.api_client_ip;
     let (intake, read) = Intake::read(&gate, peer.ip(), source, &parts);
     let intake = Arc::new(intake);
+    if let (Ok(()), Some(spoken)) = (&read, vendors::at(&gate, &intake.path)) {
+        let arrived = Arrived { peer, headers: &parts.headers };
+        let answer = vendors::answer(&gate, &intake, spoken, &arrived, &parts, body).await;
+        return respond::with_request_id(answer, &intake.id);
+    }
     let answered = match read {
         Ok(()) => authorised(&gate, &intake, peer, &parts, body).await,
         Err(denial) => Err((denial.into(), None)),
@@ -60,15 +62,16 @@ async fn authorised(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Response<Body>, Refused> {
-    encrypted(gate, peer, &parts.headers).map_err(|denial| (denial.into(), None))?;
+    let arrived = Arrived { peer, headers: &parts.headers };
+    credentials::encrypted(gate, &arrived).map_err(|denial| (denial.into(), None))?;
     if intake.path == "/openapi.json" {
         return match parts.method {
             Method::GET | Method::HEAD => Ok(respond::json_text(OPENAPI)),
             _ => Err((Denial::MethodNotAllowed("GET, HEAD").into(), None)),
         };
     }
-    let caller =
-        authenticate(gate, intake, &parts.headers).map_err(|denial| (denial.into(), None))?;
+    let caller = credentials::bearer(gate, intake, &parts.headers)
+        .map_err(|denial| (denial.into(), None))?;
     let call = Call { gate, intake, caller };
     route(&call, parts, body).await.map_err(|refusal| (refusal, Some(caller.name.clone())))
 }
@@ -99,8 +102,8 @@ async fn route(call: &Call<'_>, parts: &Parts, body: Incoming) -> Result<Respons
     };
     let value = read_json(call.gate, &parts.headers, body, most).await?;
     match path {
-        "/v1/links" => Ok(issue::link(call, value)?),
-        "/v1/links/batch" => Ok(issue::batch(call, value)?),
+        "/v1/links" => Ok(issue::link(call, value).await?),
+        "/v1/links/batch" => Ok(issue::batch(call, value).await?),
         "/v1/redeem" => {
             // RFC 8470: what is replayable must not spend.
             source::not_early(&parts.headers)?;
@@ -108,47 +111,6 @@ async fn route(call: &Call<'_>, parts: &Parts, body: Incoming) -> Result<Respons
         }
         "/v1/inspect" => calls::inspect(call, value),
         _ => calls::revoke_user(call, value).await,
-    }
-}
-
-/// Keys travel in every request: off loopback, only through TLS or on a network vouched for.
-fn encrypted(gate: &Gate, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Denial> {
-    let listen = &gate.config.listen;
-    if listen.api.ip().is_loopback() || listen.insecure_api {
-        return Ok(());
-    }
-    let mut protocols = headers.get_all("x-forwarded-proto").iter();
-    let by_tls = matches!(
-        (protocols.next(), protocols.next()),
-        (Some(protocol), None) if protocol == "https"
-    );
-    if by_tls && listen.trusted_proxies.contains(ClientIp::new(peer.ip())) {
-        return Ok(());
-    }
-    Err(Denial::Forbidden("use https: keys are not taken over plain HTTP here".to_owned()))
-}
-
-fn authenticate<'g>(
-    gate: &'g Arc<Gate>,
-    intake: &Intake,
-    headers: &HeaderMap,
-) -> Result<&'g Arc<Caller>, Denial> {
-    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(line), None) = (lines.next(), lines.next()) else {
-        return Err(Denial::Unauthorized);
-    };
-    // RFC 9110, 11.1: the scheme's case does not count.
-    let key = match line.as_bytes().split_at_checked(7) {
-        Some((scheme, key)) if scheme.eq_ignore_ascii_case(b"Bearer ") => key,
-        _ => return Err(Denial::Unauthorized),
-    };
-    let caller = caller::by_key(&gate.config.callers, key).ok_or(Denial::Unauthorized)?;
-    let allowed = caller.from.is_empty()
-        || intake.client.as_ref().is_ok_and(|client| caller.from.contains(*client));
-    if allowed {
-        Ok(caller)
-    } else {
-        Err(Denial::Forbidden("this caller may not call from this address".to_owned()))
     }
 }
 

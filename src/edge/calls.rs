@@ -14,7 +14,7 @@ use crate::{
         fields::Fields,
         limiter::MAX_BATCH,
         redeem::{self, Presenter},
-        respond,
+        respond, subject,
     },
     gate::{
         claims::Claims,
@@ -132,6 +132,9 @@ pub(super) async fn revoke_link(call: &Call<'_>, id: &str) -> Result<Response<Bo
 
 /// `POST /v1/revocations`: every link and session of a user issued up to now, remembered as
 /// long as any configuration lets a session last.
+///
+/// Whom a link was asked for by email or number, it bears the username: with a directory, a user is
+/// taken back under all its names.
 pub(super) async fn revoke_user(call: &Call<'_>, value: Value) -> Result<Response<Body>, Refusal> {
     may_revoke(call)?;
     let mut fields = Fields::of(value)?;
@@ -139,7 +142,7 @@ pub(super) async fn revoke_user(call: &Call<'_>, value: Value) -> Result<Respons
     let site = fields.text("site")?;
     fields.end()?;
     policy::check_user(&user)?;
-    if !call.caller.users.matches(&user) {
+    if !call.gate.directory.is_there() && !call.caller.users.matches(&user) {
         return Err(Denial::Forbidden("user: not one of this caller's".to_owned()).into());
     }
     let sites = match &site {
@@ -148,17 +151,20 @@ pub(super) async fn revoke_user(call: &Call<'_>, value: Value) -> Result<Respons
         }
         None => call.caller.sites.clone(),
     };
-    let now = call.gate.clock.now();
-    let until = now + LONGEST_SESSION.max(LONGEST_LINK + LEEWAY);
     // Each site takes room for a month.
     let taken = u32::try_from(sites.len()).unwrap_or(MAX_BATCH).min(MAX_BATCH);
     call.limiter()?.take_batch(taken)?;
+    let (names, unasked) = subject::names(call, &user).await?;
+    let now = call.gate.clock.now();
+    let until = now + LONGEST_SESSION.max(LONGEST_LINK + LEEWAY);
     // Under a clock that has gone back, what was issued before is dated later than now.
     let at = call.gate.issued_until.load(Ordering::SeqCst).max(now);
     for site in sites {
-        let revocation = Revocation::user(&site, &user, at, until);
-        call.gate.store.revoke(revocation, now).await?;
-        audit::revoked(call.intake.audit(), &call.caller.name, "user", &user, Some(&site));
+        for name in &names {
+            let revocation = Revocation::user(&site, name, at, until);
+            call.gate.store.revoke(revocation, now).await?;
+            audit::revoked(call.intake.audit(), &call.caller.name, "user", name, Some(&site));
+        }
     }
     if at > now + CLOCK_SLACK {
         // So far back that the memory is replaced, and with it goes all that is dated ahead: the
@@ -168,7 +174,8 @@ pub(super) async fn revoke_user(call: &Call<'_>, value: Value) -> Result<Respons
     }
     // "Up to now" is over before the answer: a link asked for next is not hit.
     call.gate.clock.past(now).await;
-    Ok(respond::no_content())
+    // What is known is taken back; for the rest the caller has to ask again.
+    unasked.map_or_else(|| Ok(respond::no_content()), |denial| Err(denial.into()))
 }
 
 fn may_revoke(call: &Call<'_>) -> Result<(), Denial> {

@@ -1,17 +1,22 @@
 //! Asking for links.
 
+use futures_util::future::join_all;
 use http::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    edge::{answer, body::Body, call::Call, fields::Fields, limiter::MAX_BATCH, redeem, respond},
+    edge::{
+        answer, body::Body, call::Call, fields::Fields, limiter::MAX_BATCH, redeem, respond,
+        subject,
+    },
     gate::{
         denial::Denial,
         id::TokenId,
         issue::Issuer,
         link,
         policy::{self, Ask},
+        token::LinkClaims,
     },
     ops::{audit, clock::rfc3339, entropy, metrics::IssuedBy},
 };
@@ -35,17 +40,18 @@ enum Item {
 }
 
 /// `POST /v1/links`
-pub(super) fn link(call: &Call<'_>, value: Value) -> Result<Response<Body>, Denial> {
+pub(super) async fn link(call: &Call<'_>, value: Value) -> Result<Response<Body>, Denial> {
     // Judged again with each link; here before the limiter, which counts only who may issue.
-    policy::may_issue(call.caller)?;
+    policy::may_issue_natively(call.caller)?;
     let ask = ask(value)?;
     call.limiter()?.take_one()?;
-    Ok(respond::json(StatusCode::CREATED, &one(call, ask)?))
+    let ask = Ask { user: subject::of_native(call, &ask.user).await?, ..ask };
+    Ok(respond::json(StatusCode::CREATED, &Link::of(issue(call, ask)?)))
 }
 
 /// `POST /v1/links/batch`: each is judged for itself, one's refusal costs the others nothing.
-pub(super) fn batch(call: &Call<'_>, value: Value) -> Result<Response<Body>, Denial> {
-    policy::may_issue(call.caller)?;
+pub(super) async fn batch(call: &Call<'_>, value: Value) -> Result<Response<Body>, Denial> {
+    policy::may_issue_natively(call.caller)?;
     let Value::Array(asked) = value else {
         return Err(Denial::Unreadable("a JSON array of requests is expected".to_owned()));
     };
@@ -54,10 +60,15 @@ pub(super) fn batch(call: &Call<'_>, value: Value) -> Result<Response<Body>, Den
         return Err(Denial::invalid("batch", "1 to 1,000 requests are expected"));
     }
     call.limiter()?.take_batch(count)?;
-    let items: Vec<Item> = asked
+    let looked_up = async |value| {
+        let ask = ask(value)?;
+        Ok(Ask { user: subject::of_batch(call, &ask.user).await?, ..ask })
+    };
+    let asks: Vec<Result<Ask, Denial>> = join_all(asked.into_iter().map(looked_up)).await;
+    let items: Vec<Item> = asks
         .into_iter()
-        .map(|value| match ask(value).and_then(|ask| one(call, ask)) {
-            Ok(link) => Item::Link(link),
+        .map(|ask| match ask.and_then(|ask| issue(call, ask)) {
+            Ok(issued) => Item::Link(Link::of(issued)),
             Err(denial) => {
                 let caller = Some(call.caller.name.as_str());
                 redeem::refused(call.gate, call.intake, &denial.clone().into(), caller);
@@ -68,9 +79,21 @@ pub(super) fn batch(call: &Call<'_>, value: Value) -> Result<Response<Body>, Den
     Ok(respond::json(StatusCode::OK, &items))
 }
 
-/// From what is asked to the signed link.
-fn one(call: &Call<'_>, ask: Ask) -> Result<Link, Denial> {
+/// A signed link.
+#[derive(Debug)]
+pub(super) struct Issued {
+    /// What its token says.
+    pub claims: LinkClaims,
+    /// The token.
+    pub token: String,
+    /// The URL that carries it.
+    pub url: String,
+}
+
+/// From what is asked, in whichever dialect, to the signed link.
+pub(super) fn issue(call: &Call<'_>, ask: Ask) -> Result<Issued, Denial> {
     let gate = call.gate;
+    let dialect = ask.via.as_ref().map(|via| via.dialect);
     let permitted = policy::permit(ask, call.caller, &gate.config.sites, &gate.config.links)?;
     let site = permitted.site().clone();
     let now = gate.issuing_now();
@@ -81,17 +104,28 @@ fn one(call: &Call<'_>, ask: Ask) -> Result<Link, Denial> {
     };
     let claims = permitted.claims(issuer, TokenId::from_bytes(entropy::random()), now);
     let token = gate.keys.load().ring.sign(&claims);
-    let url = link::url(&site.origin, &token)?;
+    let form = dialect.and_then(|dialect| site.forms.iter().find(|form| form.dialect == dialect));
+    let url = match form {
+        Some(form) => form.url(&site.origin, &token, &claims)?,
+        None => link::url(&site.origin, &token)?,
+    };
     audit::issued(call.intake.audit(), &claims);
     let label = IssuedBy { caller: call.caller.name.clone(), site: site.name.clone() };
     gate.metrics.issued.get_or_create(&label).inc();
-    Ok(Link {
-        id: claims.jti,
-        token,
-        url,
-        expires_at: rfc3339(claims.exp),
-        expires_in: claims.exp.saturating_sub(now),
-    })
+    Ok(Issued { claims, token, url })
+}
+
+impl Link {
+    fn of(issued: Issued) -> Self {
+        let Issued { claims, token, url } = issued;
+        Self {
+            id: claims.jti,
+            token,
+            url,
+            expires_at: rfc3339(claims.exp),
+            expires_in: claims.exp.saturating_sub(claims.iat),
+        }
+    }
 }
 
 fn ask(value: Value) -> Result<Ask, Denial> {

@@ -11,7 +11,10 @@
 //! | `sessions` | the cookie: read, set, ended |
 //! | `visit` | a visitor's request to a site, and its way to the upstream |
 //! | `upstream`, `headers`, `cookies`, `body`, `assertions` | proxying |
-//! | `api`, `call`, `fields`, `issue`, `calls`, `limiter` | the native API |
+//! | `api`, `credentials`, `call`, `limiter` | the api listener: who calls, how often |
+//! | `fields`, `calls` | the native API: what is asked, and all calls but those for links |
+//! | `vendors` | the dialects: a vendor's request in, its answer out |
+//! | `subject`, `issue` | both: who is to be signed in; the link |
 //! | `answer`, `respond`, `pages`, `page_headers`, `words` | what goes back |
 //! | `admin` | health, metrics, status |
 
@@ -30,8 +33,8 @@ use crate::{
     config::Config,
     edge::{assertions::Assertions, limiter::Limiter, redeem::FirstUses, upstream::Upstreams},
     gate::{keyring::Keyring, session::SessionKeys, site::Site},
-    ops::{clock::Clock, metrics::Metrics, shutdown::Shutdown},
-    store::Store,
+    ops::{clock::Clock, metrics::Metrics, passwords::Passwords, shutdown::Shutdown},
+    store::{Store, directory::Directory},
 };
 
 pub mod admin;
@@ -42,6 +45,7 @@ pub mod body;
 mod call;
 mod calls;
 mod cookies;
+mod credentials;
 mod fields;
 pub mod headers;
 pub mod intake;
@@ -56,7 +60,9 @@ mod respond;
 pub mod route;
 mod sessions;
 mod source;
+mod subject;
 pub mod upstream;
+mod vendors;
 mod visit;
 mod words;
 
@@ -79,6 +85,10 @@ pub struct Gate {
     pub assertions: Assertions,
     /// Where links were used first, as far as remembered.
     pub first_uses: FirstUses,
+    /// Where issuing looks users up.
+    pub directory: Directory,
+    /// Verifies passwords.
+    pub passwords: Passwords,
     /// How fast each caller may ask, by its name.
     pub limiters: HashMap<String, Limiter>,
     /// The latest second at which a link was issued or a session begun.

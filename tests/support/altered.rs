@@ -53,6 +53,8 @@ impl Altered {
             upstreams: original.upstreams.clone(),
             assertions: edge::assertions::Assertions::default(),
             first_uses: edge::redeem::FirstUses::default(),
+            directory: original.directory.clone(),
+            passwords: original.passwords.clone(),
             limiters: limiters.collect(),
             issued_until: std::sync::atomic::AtomicU64::new(0),
             spending: tokio_util::task::TaskTracker::new(),

@@ -14,6 +14,8 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::installed;
+
 /// How long a page may take to show what a test waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -42,12 +44,10 @@ pub struct Browser {
 impl Browser {
     /// Starts a browser, with script or without.
     ///
-    /// `None`, with a line on standard error, where Chromium is not installed; with `CI` set that
-    /// is a panic instead, so that nothing is skipped unnoticed.
+    /// `None` where Chromium is not installed: see [`installed::all`].
     pub async fn start(script: bool) -> Option<Self> {
         let Some(driver) = Driver::start() else {
-            assert!(std::env::var_os("CI").is_none(), "chromedriver is missing; see tests/run");
-            eprintln!("skipped: chromedriver is missing; tests/run installs it");
+            installed::all(&[("chromedriver", false)]);
             return None;
         };
         let profile = tempfile::tempdir().expect("a directory for the profile");
@@ -113,10 +113,19 @@ impl Browser {
 
     /// Waits until the address has `part` in it, and gives the address.
     pub async fn wait_for_url(&self, part: &str) -> String {
+        self.wait_until(part, |url| url.contains(part)).await
+    }
+
+    /// Waits until the address is `url`, and nothing more.
+    pub async fn arrive_at(&self, url: &str) {
+        self.wait_until(url, |arrived| arrived == url).await;
+    }
+
+    async fn wait_until(&self, part: &str, there: impl Fn(&str) -> bool) -> String {
         let arrived = async {
             loop {
                 let url = self.url().await;
-                if url.contains(part) {
+                if there(&url) {
                     return url;
                 }
                 tokio::task::yield_now().await; // each look is a round trip to the browser

@@ -61,9 +61,14 @@ impl Gate {
     /// A gate whose site `panel` a browser on this machine can reach: its origin is the loopback
     /// address that the gate listens on.
     pub async fn on_loopback(change: impl FnOnce(String) -> String) -> Self {
+        Self::on_loopback_in(tempfile::tempdir().unwrap(), change).await
+    }
+
+    /// As [`Gate::on_loopback`], in a directory that may have files already.
+    pub async fn on_loopback_in(dir: TempDir, change: impl FnOnce(String) -> String) -> Self {
         let public = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("\"http://{}\"", public.local_addr().unwrap());
-        let (dir, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
+        let upstream = Upstream::start().await;
         let text = change(usual(&upstream).replace("\"https://panel.example.com\"", &origin));
         Self::of(dir, upstream, &text, Clock::manual(NOW), Some(public)).await
     }
@@ -286,14 +291,17 @@ impl Gate {
         keys::load(&self.dir.path().join("keys")).unwrap().0
     }
 
+    /// What a genuine token says.
+    pub fn claims_of(&self, token: &str) -> LinkClaims {
+        self.keyring().verify(&Presented::new(token).unwrap()).unwrap().into_claims()
+    }
+
     /// A link for `joe` that the gate's own key signed, after `change` changed what it says.
     pub async fn crafted(&self, change: impl FnOnce(&mut LinkClaims)) -> Link {
         let mut link = self.link(json!({})).await;
-        let ring = self.keyring();
-        let genuine = ring.verify(&Presented::new(&link.token).unwrap()).unwrap();
-        let mut claims = genuine.into_claims();
+        let mut claims = self.claims_of(&link.token);
         change(&mut claims);
-        link.token = ring.sign(&claims);
+        link.token = self.keyring().sign(&claims);
         link.path = format!("/_once/l/{}", link.token);
         link
     }

@@ -42,11 +42,17 @@ impl Home {
 
     /// Starts a gate, without waiting for it.
     pub fn spawn(&self) -> Process {
+        self.spawn_with(&[])
+    }
+
+    /// Starts a gate with these variables in its environment, without waiting for it.
+    pub fn spawn_with(&self, env: &[(&str, &str)]) -> Process {
         let mut child = Command::new(env!("CARGO_BIN_EXE_oncegate"))
             .arg("serve")
             .arg("--config")
             .arg(&self.config)
             .env("ONCEGATE_LOG", "warn,oncegate::app=info")
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
