@@ -21,12 +21,20 @@ pub struct Demo {
     pub status: String,
     /// The curl command, as printed.
     pub curl: String,
+    /// That of a WISECP client, as printed.
+    pub wisecp: String,
+    /// The name and the password for the APIs that want them.
+    pub login: (String, String),
     /// Everything that was printed at the start.
     pub printed: String,
     /// Where it keeps its keys and state.
     pub tmp: tempfile::TempDir,
-    key: String,
-    api: SocketAddr,
+    /// Where its API is.
+    pub api: SocketAddr,
+    /// The API key of the caller `billing`.
+    pub key: String,
+    /// That of the caller `manager`, who stands for a reseller.
+    pub manager: String,
     process: Process,
     stdout: BufReader<ChildStdout>,
 }
@@ -45,14 +53,18 @@ impl Demo {
             .expect("the demo starts");
         let mut process = Process(process);
         let mut stdout = BufReader::new(process.0.stdout.take().unwrap());
-        let mut printed = String::new();
+        let (mut printed, mut curls) = (String::new(), Vec::new());
         loop {
             let before = printed.len();
             let read = stdout.read_line(&mut printed).unwrap();
             assert_ne!(read, 0, "the demo ended after: {printed}");
             let line = printed[before..].trim().to_owned();
             if line.starts_with("curl ") {
-                return Self::of(tmp, process, stdout, printed, line);
+                curls.push(line);
+            }
+            if let [curl, wisecp] = &curls[..] {
+                let curls = [curl.clone(), wisecp.clone()];
+                return Self::of(tmp, process, stdout, printed, curls);
             }
         }
     }
@@ -62,22 +74,27 @@ impl Demo {
         process: Process,
         stdout: BufReader<ChildStdout>,
         printed: String,
-        curl: String,
+        [curl, wisecp]: [String; 2],
     ) -> Self {
         let after = |what: &str| {
             let line = printed.lines().find_map(|line| line.trim().strip_prefix(what));
             line.unwrap_or_else(|| panic!("no {what:?} in {printed}")).trim().to_owned()
         };
+        let login = after("Its name and password ");
+        let (name, password) = login.split_once(" / ").unwrap();
         let api = url::Url::parse(&after("The API ")).unwrap();
         let api = format!("{}:{}", api.host_str().unwrap(), api.port().unwrap());
         Self {
             start: after("Start here "),
             panel: after("The panel, behind the gate "),
             status: after("Status and metrics "),
+            login: (name.to_owned(), password.to_owned()),
             key: after("API key of \"billing\" "),
+            manager: after("API key of \"manager\" "),
             api: api.parse().unwrap(),
             tmp,
             curl,
+            wisecp,
             printed,
             process,
             stdout,

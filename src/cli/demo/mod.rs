@@ -3,6 +3,7 @@
 //! A gate with fresh keys in a temporary directory, a panel behind it, and a page that plays the
 //! service which asks for links. Nothing to set up, nothing left behind.
 
+pub mod configuration;
 pub mod page;
 pub mod panel;
 pub mod start;
@@ -21,11 +22,14 @@ use tokio::net::TcpListener;
 use crate::{
     app::{self, Listeners, Running},
     cli::{
-        demo::start::{Choice, LinkAnswer, Stage},
+        demo::{
+            configuration::{Access, DIRECTORY, DIRECTORY_FILE, USERNAME, configuration},
+            start::{Choice, LinkAnswer, Stage},
+        },
         failure::Failure,
     },
     config::Config,
-    gate::{caller::KeyHash, secret::Secret},
+    gate::secret::Secret,
     ops::{
         clock::Clock,
         entropy,
@@ -37,7 +41,7 @@ use crate::{
 
 /// What `--help` says at its end.
 const AFTER: &str = "\
-Prints where to look, an API key and a curl command to try. Keys and state are in a temporary
+Prints where to look, an API key, and curl commands to try. Keys and state are in a temporary
 directory and go with the process. ONCEGATE_LOG=info shows each decision.
 
 Exit codes: 0 ended by a signal, 1 cannot start";
@@ -59,7 +63,11 @@ pub async fn run(_: DemoArgs) -> Result<(), Failure> {
     let filter = std::env::var(telemetry::FILTER).ok();
     telemetry::init(Some(filter.as_deref().unwrap_or("warn")));
     let dir = tempfile::tempdir().map_err(|why| broken("make a temporary directory", &why))?;
-    let key = format!("og_{}", URL_SAFE_NO_PAD.encode(entropy::random::<32>()));
+    let access = Access {
+        key: Secret::new(format!("og_{}", URL_SAFE_NO_PAD.encode(entropy::random::<32>()))),
+        manager: Secret::new(format!("og_{}", URL_SAFE_NO_PAD.encode(entropy::random::<32>()))),
+        password: Secret::new(URL_SAFE_NO_PAD.encode(entropy::random::<12>())),
+    };
 
     let mut sockets = Vec::new();
     for port in PORTS {
@@ -74,13 +82,14 @@ pub async fn run(_: DemoArgs) -> Result<(), Failure> {
     let (panel, panel_at) = listen(0).map_err(|why| broken("listen on 127.0.0.1", &why))?;
 
     let listeners = Listeners { public, api, admin };
-    let running = gate(dir.path(), listeners, public_at, panel_at, &key).await?;
+    let running = gate(dir.path(), listeners, public_at, panel_at, &access).await?;
     let panel = tokio(panel)?;
     tokio::spawn(panel::serve(panel));
-    let stage = stage(&running, start_at, &key);
-    tell(&stage, &key).map_err(|why| broken("print", &why))?;
+    let stage = stage(&running, start_at, &access.key);
+    tell(&stage, running.api, &access).map_err(|why| broken("print", &why))?;
     let api = running.api;
-    let issue = move |user, destination, values| ask(api, key.clone(), user, destination, values);
+    let issue =
+        move |user, destination, values| ask(api, access.key.clone(), user, destination, values);
     tokio::spawn(start::serve(tokio(start)?, stage, issue));
 
     let heard = shutdown::signal().await;
@@ -94,49 +103,21 @@ async fn gate(
     listeners: Listeners,
     public: SocketAddr,
     panel: SocketAddr,
-    key: &str,
+    access: &Access,
 ) -> Result<Running, Failure> {
     let clock = Clock::default();
     keys::make(&dir.join("keys"), clock.now(), entropy::random)
         .map_err(|why| Failure::Failed(why.to_string()))?;
-    let text = configuration(public, panel, key);
+    std::fs::write(dir.join(DIRECTORY_FILE), DIRECTORY)
+        .map_err(|why| broken("write its directory of users", &why))?;
+    let text = configuration(public, panel, access, &entropy::random())?;
     let config = Config::parse(&text, "the demo's configuration", dir, std::iter::empty())
         .map_err(|faults| Failure::Failed(faults.to_string()))?;
     Ok(app::start(config, clock, listeners).await?)
 }
 
-fn configuration(public: SocketAddr, panel: SocketAddr, key: &str) -> String {
-    let hash = KeyHash::of(key.as_bytes());
-    format!(
-        r#"
-[gate]
-name = "demo"
-issuer = "http://{public}"
-[listen]
-public = "{public}"
-api = "127.0.0.1:0"
-admin = "127.0.0.1:0"
-[once]
-dir = "state"
-[[sites]]
-name = "panel"
-origin = "http://{public}"
-upstream = "http://{panel}"
-[sites.destinations]
-home = "/"
-services = "/clientarea/services"
-invoice = "/clientarea/invoices/{{0}}"
-[[callers]]
-name = "billing"
-key_sha256 = ["{hash:x}"]
-sites = ["panel"]
-may = ["issue", "redeem", "revoke", "inspect"]
-"#
-    )
-}
-
 /// What the start page offers.
-fn stage(running: &Running, start: SocketAddr, key: &str) -> Stage {
+fn stage(running: &Running, start: SocketAddr, key: &Secret<String>) -> Stage {
     let choice = |label: &str, destination: &str, values: &[&str]| Choice {
         label: label.to_owned(),
         destination: destination.to_owned(),
@@ -159,37 +140,54 @@ fn stage(running: &Running, start: SocketAddr, key: &str) -> Stage {
     }
 }
 
-fn curl(api: SocketAddr, key: &str) -> String {
-    let ask = r#"{"user":"joe","destination":"invoice","destination_values":[1042]}"#;
+fn curl(api: SocketAddr, key: &Secret<String>) -> String {
+    let (key, ask) =
+        (key.expose(), r#"{"user":"joe","destination":"invoice","destination_values":[1042]}"#);
     format!(
         "curl -s http://{api}/v1/links -H 'Authorization: Bearer {key}' \
          -H 'Content-Type: application/json' -d '{ask}'"
     )
 }
 
-fn tell(stage: &Stage, key: &str) -> io::Result<()> {
+/// The same from a client of WISECP's.
+fn wisecp(api: SocketAddr, key: &Secret<String>) -> String {
+    let (key, ask) = (key.expose(), r#"{"user_id":18,"destination":"ac-ps-products"}"#);
+    format!(
+        "curl -s http://{api}/api/Clients/CreateClientSsoToken -H 'Apikey: {key}' \
+         -H 'Content-Type: application/json' -d '{ask}'"
+    )
+}
+
+fn tell(stage: &Stage, api: SocketAddr, access: &Access) -> io::Result<()> {
+    let (key, password) = (access.key.expose(), access.password.expose());
+    let manager = access.manager.expose();
     let mut out = io::stdout().lock();
     writeln!(out, "Oncegate's demo runs until you press Ctrl-C.\n")?;
     for (what, address) in &stage.addresses {
         writeln!(out, "  {what:<28} {address}")?;
     }
-    writeln!(out, "  {:<28} {key}\n", "API key of \"billing\"")?;
+    writeln!(out, "  {:<28} {key}", "API key of \"billing\"")?;
+    writeln!(out, "  {:<28} {USERNAME} / {password}", "Its name and password")?;
+    writeln!(out, "  {:<28} {manager}\n", "API key of \"manager\"")?;
     writeln!(out, "Ask for a link, and open the \"url\" of the answer; in another browser, or a")?;
     writeln!(out, "private window, it is then refused, because it was used:\n")?;
     writeln!(out, "  {}\n", stage.curl)?;
+    writeln!(out, "The gate also speaks other vendors' APIs, some of which want the name and the")?;
+    writeln!(out, "password: see \"Other vendors' APIs\" in README.md. This call is WISECP's:\n")?;
+    writeln!(out, "  {}\n", wisecp(api, &access.key))?;
     out.flush()
 }
 
 /// What the start page's server asks of the gate, as any service would.
 async fn ask(
     api: SocketAddr,
-    key: String,
+    key: Secret<String>,
     user: String,
     destination: String,
     values: Vec<String>,
 ) -> Result<LinkAnswer, String> {
     let url = format!("http://{api}/v1/links");
-    let (key, asked) = (Secret::new(key), request(&user, &destination, &values));
+    let asked = request(&user, &destination, &values);
     let question = Question { url: &url, key: Some(&key), post: Some(&asked) };
     let answer = http_client::ask(question).await.map_err(|why| why.to_string())?;
     let member = |name: &str| answer.body.get(name).and_then(Value::as_str).map(str::to_owned);

@@ -4,7 +4,7 @@
 //! say; a request without them did not come through the gate with somebody signed in.
 
 use askama::Template;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use tokio::net::TcpListener;
 
 use super::page::{self, Answer, STYLE, answer};
@@ -14,10 +14,13 @@ pub async fn serve(listener: TcpListener) {
     page::serve(listener, panel).await;
 }
 
-/// Answers one request: `/`, `/clientarea/services`, `/clientarea/invoices/{number}`.
+/// Answers one request: `/`, `/clientarea/services`, `/clientarea/invoices/{number}`, and any other
+/// page, which shows no more than its own address.
+///
+/// Links of other vendors' clients lead to many pages; this is a panel that has them all.
 pub async fn panel<B>(request: Request<B>) -> Answer {
     let who = Visitor::of(request.headers());
-    let (status, content) = match (&who, Content::at(request.uri().path())) {
+    let (status, content) = match (&who, Content::at(request.uri())) {
         _ if !matches!(*request.method(), Method::GET | Method::HEAD) => {
             let mut refused = shown(StatusCode::METHOD_NOT_ALLOWED, who, Content::Missing);
             refused
@@ -68,19 +71,25 @@ enum Content {
     Home,
     Services,
     Invoice(Invoice),
+    /// A page's path, with its query.
+    Other(String),
     Missing,
     Nobody,
 }
 
 impl Content {
-    fn at(path: &str) -> Self {
-        match path {
-            "/" => Self::Home,
+    fn at(uri: &Uri) -> Self {
+        match uri.path() {
+            // WISECP's and WHMCS's home pages, where their links lead that name no page.
+            "/" | "/clientarea" => Self::Home,
+            "/clientarea.php" if uri.query().is_none() => Self::Home,
             "/clientarea/services" => Self::Services,
-            _ => path
-                .strip_prefix("/clientarea/invoices/")
-                .and_then(Invoice::numbered)
-                .map_or(Self::Missing, Self::Invoice),
+            path => match path.strip_prefix("/clientarea/invoices/") {
+                Some(number) => Invoice::numbered(number).map_or(Self::Missing, Self::Invoice),
+                None => {
+                    Self::Other(uri.path_and_query().map_or_else(String::new, ToString::to_string))
+                }
+            },
         }
     }
 
@@ -89,6 +98,7 @@ impl Content {
             Self::Home => "Home",
             Self::Services => "Services",
             Self::Invoice(_) => "Invoice",
+            Self::Other(_) => "Another page",
             Self::Missing => "No such page",
             Self::Nobody => "Nobody is signed in",
         }
@@ -144,6 +154,8 @@ impl Invoice {
 <tr><td>Web hosting, one month</td><td class="sum">€ {{ invoice.hosting }}.00</td></tr>
 <tr><td>Domains, {{ invoice.domains }} for one year</td><td class="sum">€ {{ invoice.domains * 12 }}.00</td></tr>
 <tr><td><strong>Total</strong></td><td class="sum"><strong>€ {{ invoice.total() }}.00</strong></td></tr></tbody></table></div>
+{% when Content::Other with (address) %}<h1>Another page</h1>
+<p class="soft">This would be <code id="address">{{ address }}</code> of your own application.</p>
 {% when Content::Missing %}<h1>There is no such page</h1>
 <p>Try <a href="/">home</a>, <a href="/clientarea/services">services</a> or <a href="/clientarea/invoices/1042">an invoice</a>.</p>
 {% when Content::Nobody %}<h1>Nobody is signed in</h1>
@@ -181,7 +193,14 @@ mod tests {
 
     #[tokio::test]
     async fn every_page_shows_who_is_signed_in_and_by_whom() {
-        for path in ["/", "/clientarea/services", "/clientarea/invoices/18?print=1"] {
+        for path in [
+            "/",
+            "/clientarea",
+            "/clientarea.php",
+            "/clientarea/services",
+            "/clientarea/invoices/18?print=1",
+            "/supporttickets.php",
+        ] {
             let (status, page) = get(path, &["Zo%C3%AB"]).await;
             assert_eq!(status, StatusCode::OK, "{path}");
             assert!(page.contains(r#"<dd id="user">Zoë</dd>"#), "{path}: {page}");
@@ -198,6 +217,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_page_that_the_panel_does_not_know_shows_its_address() {
+        let (_, page) = get("/clientarea.php?action=domains&x='", &["joe"]).await;
+        let address = "/clientarea.php?action=domains&#38;x=&#39;";
+        assert!(page.contains(&format!("<code id=\"address\">{address}</code>")), "{page}");
+        let (_, page) = get("/clientarea.php", &["joe"]).await;
+        assert!(page.contains("<h1>Welcome back</h1>"), "{page}");
+    }
+
+    #[tokio::test]
     async fn nobody_sees_anything_without_the_gates_word_or_with_two() {
         for users in [&[][..], &["joe", "eve"], &[""], &["%FF"]] {
             let (status, page) = get("/clientarea/invoices/18", users).await;
@@ -207,9 +235,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_there_is_not_found() {
-        for path in
-            ["/x", "/clientarea/invoices/", "/clientarea/invoices/+1", "/clientarea/invoices/1/2"]
+    async fn an_invoice_without_a_number_is_not_found() {
+        for path in ["/clientarea/invoices/", "/clientarea/invoices/+1", "/clientarea/invoices/1/2"]
         {
             assert_eq!(get(path, &["joe"]).await.0, StatusCode::NOT_FOUND, "{path}");
         }

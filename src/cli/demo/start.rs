@@ -157,7 +157,8 @@ enum Outcome {
 <option value="{{ loop.index0 }}"{% if loop.index0 == at %} selected{% endif %}>{{ choice.label }}</option>{% endfor %}</select></label>
 <button id="issue">Ask for a link</button>
 </form>
-<div class="card"><h2>The same by hand</h2><pre id="curl">{{ stage.curl }}</pre></div>
+<div class="card"><h2>The same by hand</h2><pre id="curl">{{ stage.curl }}</pre>
+<p class="soft">The gate also speaks other vendors' APIs: the terminal shows a call of WISECP's.</p></div>
 <div class="card"><h2>Addresses</h2><dl>{% for (word, url) in stage.addresses %}
 <dt>{{ word }}</dt><dd><a href="{{ url }}">{{ url }}</a></dd>{% endfor %}</dl></div>
 </main>
