@@ -301,6 +301,22 @@ async fn of_a_users_names_a_caller_takes_back_those_that_it_may_sign_in() {
 }
 
 #[tokio::test]
+async fn of_anothers_user_a_revocation_tells_and_takes_back_nothing() {
+    let file = FILE.replace("joe@example.com", "test-joe@example.com");
+    for (name, status) in
+        [("joe", 403), ("nobody", 403), ("18", 403), ("test-joe@example.com", 204)]
+    {
+        let gate = with_file(&file).await;
+        let link = gate.link(json!({})).await;
+        let asked = json!({ "user": name, "site": "panel" });
+        let answer = gate.api_as(Some(NARROW)).post_json("/v1/revocations", &asked).await;
+        assert_eq!(answer.status, status, "{name}");
+        assert_eq!(gate.open(&link).await.status, 303, "{name}");
+        gate.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn while_the_directory_is_silent_the_name_itself_is_taken_back_and_the_caller_is_told() {
     let service = Service::start().await;
     service.says("/users/joe", json!({ "username": "joe" }));

@@ -92,7 +92,8 @@ pub(super) async fn names(
         Err(denial) => (None, Some(denial)),
     };
     let mut names = BTreeSet::from([given.to_owned()]);
-    if let Some(user) = found {
+    // Of another's user nothing is revoked but what bears the name as given, like of nobody's.
+    if let Some(user) = own(call, found) {
         names.insert(user.username.clone());
         names.extend(user.email.clone());
     }
