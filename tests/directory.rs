@@ -12,6 +12,7 @@ use std::{
     fs,
     future::Future,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -460,6 +461,12 @@ async fn a_name_on_which_the_service_trips_shuts_out_nobody_else() {
             assert_eq!(subject(&ask(&gate, "joe").await), "joe", "{reply:?}");
         }
     }
+    // Three quickly, one after the other.
+    for name in ["z0", "z1", "z2"] {
+        service.says(&format!("/users/{name}"), Reply::Closes);
+        assert_refused(&ask(&gate, name).await, 502, "bad_gateway");
+    }
+    assert_eq!(subject(&ask(&gate, "joe").await), "joe");
     // Three at once, while others are answered.
     service.says_otherwise(Reply::Nothing);
     let silent: Value = (0..3).map(|n| json!({ "user": format!("y{n}") })).collect();
@@ -525,15 +532,20 @@ async fn a_service_that_is_overloaded_or_gone_is_left_alone_for_a_moment_and_the
     for status in [429, 502, 503, 504] {
         let (gate, service) = with_service("5s", "1ms").await;
         service.says_otherwise((status, ""));
-        for name in ["x", "y", "z"] {
-            assert_refused(&ask(&gate, name).await, 502, "bad_gateway");
-        }
+        let silent = format!("the directory does not answer: it answers {status}");
+        let asked = AtomicUsize::new(0);
+        until(|| async {
+            let name = format!("x{}", asked.fetch_add(1, Ordering::Relaxed));
+            assert_refused(&ask(&gate, &name).await, 502, "bad_gateway");
+            look(&gate);
+            !logged(&silent).is_empty()
+        })
+        .await;
         assert_refused(&ask(&gate, "joe").await, 502, "bad_gateway");
         assert_eq!(service.asked_for("/users/joe"), 0, "{status}");
         for _ in 0..3 {
             look(&gate);
         }
-        let silent = format!("the directory does not answer: it answers {status}");
         assert_eq!(logged(&silent).len(), 1, "{status}: {:?}", logged("the directory"));
         let before = logged("the directory answers again").len();
         until(|| async { ask(&gate, "joe").await.status == 201 }).await;

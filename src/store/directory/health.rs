@@ -8,8 +8,9 @@ use crate::store::directory::notice::DirectoryNotice;
 
 /// How long after a failure nobody is made to wait for another one.
 pub(super) const QUIET: Duration = Duration::from_secs(1);
-/// How many different questions the service must leave unanswered, one after the other, before
-/// nobody asks it anything for a moment.
+/// How many different questions the service must leave unanswered, one after the other and over
+/// a second at least, before nobody asks it anything for a moment: who knows names that it trips
+/// on shuts out nobody whom it answers meanwhile.
 const IN_A_ROW: usize = 3;
 
 /// Whether the service answers at all.
@@ -17,6 +18,8 @@ const IN_A_ROW: usize = 3;
 pub(super) struct Health {
     /// What it was asked and left unanswered since it last answered, of each collection.
     unanswered: BTreeSet<(&'static str, String)>,
+    /// When it was asked the first of these.
+    since: Option<Instant>,
     /// When it last answered.
     answered: Option<Instant>,
     /// Why nobody asks it, or did not when it was last tried.
@@ -75,10 +78,16 @@ impl Health {
         if self.answered.is_some_and(|answered| answered >= began) {
             return;
         }
-        self.unanswered.insert(question);
-        if self.unanswered.len() >= IN_A_ROW {
+        let since = self.since.map_or(began, |since| since.min(began));
+        self.since = Some(since);
+        // Of a crowd of questions the first few tell enough.
+        if self.unanswered.len() < IN_A_ROW {
+            self.unanswered.insert(question);
+        }
+        if self.unanswered.len() >= IN_A_ROW && since.elapsed() >= QUIET {
             // Once it is over, one question more is not yet a row again.
             self.unanswered.clear();
+            self.since = None;
             self.pause(failure);
         }
     }
