@@ -75,28 +75,14 @@ fn carried(url: &Url, site: &Site) -> Result<Option<Carried>, Denial> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::{
-        destination::Catalogue,
-        dialect::Dialect,
-        form::Form,
-        glob::Globs,
-        origin::Origin,
-        site::{Anonymous, Handoff},
-    };
+    use crate::gate::{dialect::Dialect, form::Form, origin::Origin};
 
     fn site(name: &str, dialects: &[Dialect]) -> Arc<Site> {
         Arc::new(Site {
             name: name.to_owned(),
             origin: Origin::parse(&format!("https://{name}.example.com")).unwrap(),
-            upstream: None,
-            home: "/".to_owned(),
-            anonymous: Anonymous::Refuse,
-            public: Globs::paths::<&str>(&[]).unwrap(),
-            handoff: Handoff::Session,
-            allow_urls: Vec::new(),
-            headers: Vec::new(),
-            destinations: Catalogue::default(),
             forms: dialects.iter().map(|dialect| Form::of(*dialect, "en")).collect(),
+            ..Site::of_the_tests()
         })
     }
 
