@@ -86,7 +86,7 @@ impl Verdict {
         }
         let place = Place {
             issuer: &config.gate.issuer,
-            gate: &config.gate.name,
+            reach: &config.reach,
             site: at,
             rules: &config.links,
             callers: &config.callers,

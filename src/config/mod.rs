@@ -12,7 +12,10 @@ use std::{
 
 use crate::{
     config::{checked_dialects::Spoken, ledger::Ledger, reader::Section},
-    gate::{caller::Caller, directory::Records, link::LinkRules, site::Site, spoken::DialectRules},
+    gate::{
+        caller::Caller, directory::Records, link::LinkRules, reach::Reach, site::Site,
+        spoken::DialectRules,
+    },
 };
 
 mod callers;
@@ -64,6 +67,8 @@ pub struct Config {
     pub links: LinkRules,
     /// Where the used tokens are remembered.
     pub once: Once,
+    /// Which memories a use can be recorded in from here.
+    pub reach: Reach,
     /// The cookie that a redemption sets.
     pub session: SessionRules,
     /// The protected applications: at least one.
@@ -231,6 +236,7 @@ fn read(mut root: Section<'_>, host: &str, base: &Path) -> (Option<Config>, Dire
     checked_dialects::callers(ledger, &callers, &spoken);
     checked_dialects::guesses(ledger, &callers, &listen);
     let config = gate.map(|gate| Config {
+        reach: Reach::Pinned { own: gate.name.clone(), peers: Vec::new() },
         gate,
         listen,
         limits,

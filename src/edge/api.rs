@@ -109,7 +109,7 @@ async fn route(call: &Call<'_>, parts: &Parts, body: Incoming) -> Result<Respons
             source::not_early(&parts.headers)?;
             calls::redeem(call, value).await
         }
-        "/v1/inspect" => calls::inspect(call, value),
+        "/v1/inspect" => calls::inspect(call, value).await,
         _ => calls::revoke_user(call, value).await,
     }
 }

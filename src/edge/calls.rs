@@ -81,25 +81,25 @@ pub(super) async fn redeem(call: &Call<'_>, value: Value) -> Result<Response<Bod
 }
 
 /// `POST /v1/inspect`: spends nothing.
-pub(super) fn inspect(call: &Call<'_>, value: Value) -> Result<Response<Body>, Refusal> {
+pub(super) async fn inspect(call: &Call<'_>, value: Value) -> Result<Response<Body>, Refusal> {
     if !call.caller.may.inspect {
         return Err(Denial::Forbidden("this caller may not inspect tokens".to_owned()).into());
     }
     let asked = asked(value)?;
     let by = Presenter { client: asked.ip, next: None };
     let seen = redeem::verify(call.gate, &asked.token).and_then(|verified| {
-        let claims = verified.claims().clone();
-        let site = own_site(call, &claims, asked.site.as_deref())?;
-        let refused = redeem::judge(call.gate, &site, &by, verified)
-            .and_then(|judged| redeem::unspent(call.gate, &by, judged))
-            .map_err(|refusal| refusal.denial)
-            .err();
-        Ok((claims, refused))
+        let site = own_site(call, verified.claims(), asked.site.as_deref())?;
+        Ok((verified.claims().clone(), redeem::judge(call.gate, &site, &by, verified)))
     });
-    let (claims, refused) = match seen {
-        Ok((claims, refused)) => (Some(claims), refused),
-        Err(denial) => (None, Some(denial)),
+    let (claims, judged) = match seen {
+        Ok((claims, judged)) => (Some(claims), judged),
+        Err(denial) => (None, Err(denial.into())),
     };
+    let unspent = match judged {
+        Ok(judged) => redeem::unspent(call.gate, &by, judged).await,
+        Err(refusal) => Err(refusal),
+    };
+    let refused = unspent.map_err(|refusal| refusal.denial).err();
     let public = refused.as_ref().map(Denial::public);
     Ok(respond::json(
         StatusCode::OK,

@@ -99,7 +99,7 @@ pub(super) fn issue(call: &Call<'_>, ask: Ask) -> Result<Issued, Denial> {
     let now = gate.issuing_now();
     let issuer = Issuer {
         iss: &gate.config.gate.issuer,
-        gate: &gate.config.gate.name,
+        gate: gate.config.reach.home(),
         mem: gate.store.mem(now)?,
     };
     let claims = permitted.claims(issuer, TokenId::from_bytes(entropy::random()), now);

@@ -79,7 +79,7 @@ async fn open(opened: Arc<Opened>, method: &Method) -> Result<Response<Body>, Re
     let next = opened.carried.next.clone();
     let by = Presenter { client: opened.intake.client.as_ref().ok().copied(), next };
     let session = sessions::read(&opened.gate, &opened.site, &opened.headers);
-    let judged = match look(&opened, &by) {
+    let judged = match look(&opened, &by).await {
         Ok(judged) => judged,
         Err(refusal) => return lead_on(&opened, &by, session.as_ref(), refusal),
     };
@@ -118,13 +118,13 @@ async fn open(opened: Arc<Opened>, method: &Method) -> Result<Response<Body>, Re
 }
 
 /// All that is checked before spending.
-fn look(opened: &Opened, by: &Presenter) -> Result<Judged, Refusal> {
+async fn look(opened: &Opened, by: &Presenter) -> Result<Judged, Refusal> {
     let verified = redeem::verify(&opened.gate, &opened.carried.token)?;
     if let Err(denial) = opened.carried.fits(verified.claims()) {
         return Err(Refusal::of(denial, verified.into_claims()));
     }
     let judged = redeem::judge(&opened.gate, &opened.site, by, verified)?;
-    redeem::unspent(&opened.gate, by, judged)
+    redeem::unspent(&opened.gate, by, judged).await
 }
 
 /// The page's form: spends, and signs in.

@@ -18,6 +18,7 @@ use crate::{
         audit,
         metrics::{At, Code},
     },
+    store::Use,
 };
 
 /// The most first uses that are remembered, to tell an interception from a second click.
@@ -68,7 +69,7 @@ pub fn judge(
 ) -> Result<Judged, Refusal> {
     let place = Place {
         issuer: &gate.config.gate.issuer,
-        gate: &gate.config.gate.name,
+        reach: &gate.config.reach,
         site,
         rules: &gate.config.links,
         callers: &gate.config.callers,
@@ -84,9 +85,9 @@ pub fn judge(
 ///
 /// # Errors
 /// [`Denial::Fenced`], [`Denial::AlreadyUsed`], [`Denial::StoreUnavailable`].
-pub fn unspent(gate: &Gate, by: &Presenter, judged: Judged) -> Result<Judged, Refusal> {
+pub async fn unspent(gate: &Gate, by: &Presenter, judged: Judged) -> Result<Judged, Refusal> {
     let claims = judged.claims();
-    match gate.store.look(claims.jti, claims.mem, claims.exp, gate.clock.now()) {
+    match gate.store.look(&Use::of(claims), || gate.clock.now()).await {
         Ok(()) => Ok(judged),
         Err(denial) => Err(not_again(gate, by, denial, judged)),
     }
@@ -106,7 +107,7 @@ pub async fn spend(
     let claims = judged.claims();
     // The expiry as signed, not as shortened by today's `max_ttl`: raising that again must not
     // bring back what was forgotten.
-    let spent = gate.store.spend(claims.jti, claims.mem, claims.exp, || gate.clock.now()).await;
+    let spent = gate.store.spend(&Use::of(claims), || gate.clock.now()).await;
     let spent = match spent {
         Ok(spent) => spent,
         Err(denial) => return Err(not_again(gate, by, denial, judged)),

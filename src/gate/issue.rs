@@ -11,8 +11,8 @@ use crate::gate::{
 pub struct Issuer<'a> {
     /// The `iss` of everything this gate signs.
     pub iss: &'a str,
-    /// The gate's name.
-    pub gate: &'a str,
+    /// The gate where the use is recorded; none where all share one memory.
+    pub gate: Option<&'a str>,
     /// The memory in which the token's use will be recorded.
     pub mem: MemoryId,
 }
@@ -30,7 +30,7 @@ impl Permitted {
             exp: now.saturating_add(self.ttl),
             jti,
             mem: issuer.mem,
-            gate: Some(issuer.gate.to_owned()),
+            gate: issuer.gate.map(str::to_owned),
             dst: self.destination.map(|destination| destination.as_str().to_owned()),
             ips: self.ips,
             act: Actor { sub: self.caller },

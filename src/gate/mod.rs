@@ -24,6 +24,7 @@ pub mod page;
 pub mod password;
 pub mod path;
 pub mod policy;
+pub mod reach;
 pub mod redeem;
 pub mod revoked;
 pub mod secret;

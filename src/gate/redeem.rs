@@ -10,6 +10,7 @@ use crate::gate::{
     destination::Destination,
     link::LinkRules,
     policy,
+    reach::Reach,
     seen::Spent,
     site::Site,
     token::{LinkClaims, Verified},
@@ -23,8 +24,8 @@ pub const LEEWAY: u64 = 5;
 pub struct Place<'a, C> {
     /// The gate's issuer.
     pub issuer: &'a str,
-    /// The gate's name.
-    pub gate: &'a str,
+    /// Which memories this gate can have a use recorded in.
+    pub reach: &'a Reach,
     /// The site the token is presented at.
     pub site: &'a Site,
     /// What holds for every link.
@@ -172,11 +173,7 @@ fn audience<C>(claims: &LinkClaims, place: &Place<'_, C>) -> Result<(), Denial> 
     if claims.aud != place.site.name {
         return Err(Denial::WrongAudience(claims.aud.clone()));
     }
-    match &claims.gate {
-        Some(gate) if gate == place.gate => Ok(()),
-        // Without a gate's name the use would be remembered in a store that this gate lacks.
-        other => Err(Denial::WrongGate(other.clone().unwrap_or_default())),
-    }
+    place.reach.judge(claims.gate.as_deref())
 }
 
 fn client<C>(claims: &LinkClaims, place: &Place<'_, C>) -> Result<(), Denial> {

@@ -115,6 +115,10 @@ struct Inner {
     entries: HashMap<Revoke, Times>,
     /// By the end of the bucket of `until`. A key whose `until` moved on stands in several.
     buckets: BTreeMap<u64, Vec<Revoke>>,
+    /// By the number of the last change, for whoever has heard of the earlier ones.
+    changes: BTreeMap<u64, Revoke>,
+    /// The number of the latest change.
+    latest: u64,
     /// The latest `until` that may have been dropped.
     horizon: u64,
     /// The latest `at` of any user's revocation: one ahead of the clock shows that it went back.
@@ -125,6 +129,7 @@ struct Inner {
 struct Times {
     at: u64,
     until: u64,
+    change: u64,
 }
 
 impl Revoked {
@@ -153,9 +158,28 @@ impl Revoked {
         Ok(())
     }
 
-    /// Takes in what was recorded before, room or not.
-    pub fn restore(&self, revocation: Revocation) {
-        self.write().insert(revocation);
+    /// Takes in what was recorded before, here or elsewhere, room or not; tells whether that was
+    /// news.
+    pub fn restore(&self, revocation: Revocation) -> bool {
+        self.write().insert(revocation)
+    }
+
+    /// What changed after the change numbered `heard`, in that order, `limit` at most; and the
+    /// number to ask with next. Numbers count from 1 and live with this set alone.
+    pub fn since(&self, heard: u64, limit: usize) -> (Vec<Revocation>, u64) {
+        let inner = self.read();
+        let mut next = heard;
+        let mut changed = Vec::new();
+        for (number, what) in inner.changes.range(heard.saturating_add(1)..).take(limit) {
+            next = *number;
+            changed.extend(inner.revocation(what));
+        }
+        (changed, next)
+    }
+
+    /// The number of the latest change; 0 before the first.
+    pub fn latest(&self) -> u64 {
+        self.read().latest
     }
 
     /// Whether `caller` has taken back the link `id`.
@@ -194,8 +218,10 @@ impl Revoked {
             && *first.key() <= horizon
         {
             for key in first.remove() {
-                if inner.entries.get(&key).is_some_and(|times| bucket_end(times.until) <= horizon) {
+                let times = inner.entries.get(&key).copied();
+                if let Some(times) = times.filter(|times| bucket_end(times.until) <= horizon) {
                     inner.entries.remove(&key);
+                    inner.changes.remove(&times.change);
                 }
             }
         }
@@ -222,8 +248,7 @@ impl Revoked {
     /// Every revocation that is remembered, for another record of them.
     pub fn all(&self) -> Vec<Revocation> {
         let inner = self.read();
-        let entries = inner.entries.iter();
-        entries.map(|(what, t)| Revocation { what: *what, at: t.at, until: t.until }).collect()
+        inner.entries.keys().filter_map(|what| inner.revocation(what)).collect()
     }
 
     /// Whether `revocation` is among those remembered, or would be if it were inserted now.
@@ -241,16 +266,30 @@ impl Revoked {
 }
 
 impl Inner {
-    fn insert(&mut self, Revocation { what, at, until }: Revocation) {
+    /// Tells whether that changed anything.
+    fn insert(&mut self, Revocation { what, at, until }: Revocation) -> bool {
         let end = bucket_end(until);
         let known = self.entries.get(&what).copied();
         if known.is_none_or(|times| bucket_end(times.until) < end) {
             self.buckets.entry(end).or_default().push(what);
         }
-        let Times { at: at_before, until: until_before } = known.unwrap_or(Times { at, until });
-        let times = Times { at: at.max(at_before), until: until.max(until_before) };
-        self.entries.insert(what, times);
-        self.latest_at = self.latest_at.max(times.at);
+        let (at, until) = known.map_or((at, until), |t| (at.max(t.at), until.max(t.until)));
+        if known.is_some_and(|times| (times.at, times.until) == (at, until)) {
+            return false;
+        }
+        self.latest += 1;
+        if let Some(known) = known {
+            self.changes.remove(&known.change);
+        }
+        self.changes.insert(self.latest, what);
+        self.entries.insert(what, Times { at, until, change: self.latest });
+        self.latest_at = self.latest_at.max(at);
+        true
+    }
+
+    fn revocation(&self, what: &Revoke) -> Option<Revocation> {
+        let Times { at, until, .. } = *self.entries.get(what)?;
+        Some(Revocation { what: *what, at, until })
     }
 }
 
@@ -319,6 +358,26 @@ mod tests {
         assert_eq!((revoked.entries(), revoked.horizon()), (1, bucket_end(NOW)));
         assert!(!revoked.misled_by(NOW + HOUR) && revoked.misled_by(NOW - 1));
         assert!(!revoked.still_matters(&Revocation::session(session(1), NOW)));
+    }
+
+    #[test]
+    fn whoever_heard_of_some_is_told_the_rest_once() {
+        let revoked = Revoked::new(10);
+        let of = |n: u8, until| Revocation::session(SessionId::from_bytes([n; 16]), until);
+        assert_eq!((revoked.since(0, 10), revoked.latest()), ((vec![], 0), 0));
+        for n in 1..=3 {
+            assert!(revoked.restore(of(n, NOW)));
+        }
+        assert!(!revoked.restore(of(1, NOW)) && !revoked.restore(of(1, NOW - 1)));
+        assert_eq!(revoked.since(0, 2), (vec![of(1, NOW), of(2, NOW)], 2));
+        assert_eq!(revoked.since(2, 10), (vec![of(3, NOW)], 3));
+        // What changed stands at its new place alone, and what is over at none.
+        assert!(revoked.restore(of(1, NOW + 2 * HOUR)));
+        assert_eq!(revoked.since(3, 10), (vec![of(1, NOW + 2 * HOUR)], 4));
+        assert_eq!(revoked.since(0, 1), (vec![of(2, NOW)], 2));
+        revoked.forget(bucket_end(NOW));
+        assert_eq!(revoked.since(0, 10), (vec![of(1, NOW + 2 * HOUR)], 4));
+        assert_eq!(revoked.latest(), 4);
     }
 
     #[test]

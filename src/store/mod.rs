@@ -7,22 +7,14 @@
 //! admission.
 
 pub mod directory;
-pub mod disk;
 mod error;
-mod journal;
 pub mod keys;
-mod load;
-mod lock;
-mod manifest;
-mod memory;
+pub mod local;
+mod once;
 mod options;
-mod record;
-mod recorder;
-mod segment;
-mod spending;
-mod tail;
+pub mod redis;
 
 pub use error::{NewMemory, StoreError, StoreNotice};
-pub use manifest::Durability;
+pub use local::Durability;
+pub use once::{Store, Use};
 pub use options::{JournalOptions, StoreOptions, StoreStatus};
-pub use spending::Store;

@@ -3,10 +3,11 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
-    disk::{Disk, LocalDisk},
     error::NewMemory,
-    manifest::Durability,
-    segment,
+    local::{
+        Durability,
+        disk::{Disk, LocalDisk},
+    },
 };
 use crate::gate::{id::MemoryId, revoked::MAX_REVOCATIONS};
 
@@ -62,14 +63,6 @@ impl StoreOptions {
         let journal =
             JournalOptions { dir, durability, lock_wait, segment_size, boot: boot_id(), disk };
         Self { journal: Some(journal), ..Self::memory(gate, max_entries) }
-    }
-}
-
-impl JournalOptions {
-    /// The size of a segment that has room for at least one record.
-    pub(super) fn sound_segment_size(&self) -> u64 {
-        let least = (segment::HEADER + super::record::RECORD) as u64;
-        self.segment_size.clamp(least, 1 << 30)
     }
 }
 

@@ -52,7 +52,7 @@ struct Session {
 }
 
 /// As the gate judges one.
-fn is_signed_in(store: &Store, session: &Session, now: u64) -> bool {
+fn is_signed_in(store: &Local, session: &Session, now: u64) -> bool {
     now < session.expires
         && store.knows_sessions_of(session.mem)
         && !store.session_ended(session.id)
@@ -61,7 +61,7 @@ fn is_signed_in(store: &Store, session: &Session, now: u64) -> bool {
 
 async fn play(options: StoreOptions, acts: Vec<Act>) {
     let mut now = NOW;
-    let mut store = Some(Store::open(options.clone(), now, random).unwrap());
+    let mut store = Some(Local::open(options.clone(), now, random).unwrap());
     let (mut links, mut sessions): (Vec<Link>, Vec<Session>) = (Vec::new(), Vec::new());
     for act in acts {
         let open = store.as_ref().unwrap();
@@ -103,7 +103,7 @@ async fn play(options: StoreOptions, acts: Vec<Act>) {
                 } else {
                     drop(old);
                 }
-                store = Some(Store::open(options.clone(), now, random).unwrap());
+                store = Some(Local::open(options.clone(), now, random).unwrap());
             }
         }
         let open = store.as_ref().unwrap();
@@ -149,7 +149,7 @@ async fn a_clock_that_goes_back_costs_links_and_nothing_else() {
 
 #[tokio::test]
 async fn a_clock_gone_back_is_noticed_by_the_spend_itself() {
-    let store = Store::open(StoreOptions::memory("gate-a", 100), NOW, random).unwrap();
+    let store = Local::open(StoreOptions::memory("gate-a", 100), NOW, random).unwrap();
     let mem = store.mem(NOW).unwrap();
     let _ = store.spend(id(1), mem, EXPIRES, || NOW).await.unwrap();
     store.tick(NOW + 3_600);
@@ -160,7 +160,7 @@ async fn a_clock_gone_back_is_noticed_by_the_spend_itself() {
 
 #[tokio::test]
 async fn a_token_delayed_past_the_drop_of_its_bucket_is_refused() {
-    let store = Store::open(StoreOptions::memory("gate-a", 100), NOW, random).unwrap();
+    let store = Local::open(StoreOptions::memory("gate-a", 100), NOW, random).unwrap();
     let mem = store.mem(NOW).unwrap();
     let expires = NOW / 16 * 16 + 32;
     let _ = store.spend(id(1), mem, expires, || NOW).await.unwrap();
@@ -195,7 +195,7 @@ async fn a_user_taken_back_in_the_future_can_sign_in_again_when_the_clock_return
 
 #[tokio::test]
 async fn a_link_taken_back_stays_back_when_the_clock_returns() {
-    let store = Store::open(StoreOptions::memory("gate-a", 100), NOW, random).unwrap();
+    let store = Local::open(StoreOptions::memory("gate-a", 100), NOW, random).unwrap();
     let mem = store.mem(NOW).unwrap();
     store.revoke(Revocation::link(id(1), "billing", EXPIRES), NOW).await.unwrap();
     store.tick(NOW + 7_200);

@@ -191,7 +191,7 @@ async fn another_version_and_another_gate_are_refused_and_left_alone() {
     let (dir, mem) = journal(true).await;
     let mut other = options(dir.path(), Durability::Process);
     other.gate = "gate-b".to_owned();
-    let error = Store::open(other, NOW, random).unwrap_err();
+    let error = Local::open(other, NOW, random).unwrap_err();
     assert!(matches!(&error, StoreError::OtherGate { found, .. } if found == "gate-a"));
     let store = open(options(dir.path(), Durability::Process));
     assert_all_used(&store, COUNT, mem).await;
@@ -201,7 +201,7 @@ async fn another_version_and_another_gate_are_refused_and_left_alone() {
     let sum = xxhash_rust::xxh3::xxh3_128(text.as_bytes());
     fs::write(dir.path().join("manifest"), format!("{text}xxh3 {sum:032x}\n")).unwrap();
     let before = files(dir.path());
-    let error = Store::open(options(dir.path(), Durability::Process), NOW, random).unwrap_err();
+    let error = Local::open(options(dir.path(), Durability::Process), NOW, random).unwrap_err();
     assert!(matches!(error, StoreError::Newer { .. }), "{error}");
     assert_eq!(files(dir.path()), before);
 }

@@ -10,7 +10,7 @@ type Token = (TokenId, MemoryId, u64);
 
 /// Issues and spends one token a step, ticking in between; every one acknowledged must be refused
 /// ever after. Returns those.
-async fn run(store: &Store, steps: u64, mut each: impl FnMut(u64)) -> Vec<Token> {
+async fn run(store: &Local, steps: u64, mut each: impl FnMut(u64)) -> Vec<Token> {
     let mut used = Vec::new();
     for step in 0..steps {
         each(step);
@@ -29,7 +29,7 @@ async fn run(store: &Store, steps: u64, mut each: impl FnMut(u64)) -> Vec<Token>
     used
 }
 
-async fn assert_none_passes(store: &Store, used: &[Token], now: u64, when: &str) {
+async fn assert_none_passes(store: &Local, used: &[Token], now: u64, when: &str) {
     for (id, mem, expires) in used {
         assert!(store.spend(*id, *mem, *expires, || now).await.is_err(), "{when}: {id} twice");
     }
@@ -70,7 +70,7 @@ async fn a_loss_of_power_at_any_moment_admits_nothing_twice() {
                 drop(store);
                 villain.lose_unsynced(all);
                 let options = after_a_restart(options(dir.path(), durability));
-                let store = Store::open(options, NOW, random).unwrap();
+                let store = Local::open(options, NOW, random).unwrap();
                 assert_none_passes(&store, &used, NOW, "after the restart").await;
             }
         }

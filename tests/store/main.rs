@@ -19,8 +19,11 @@ use oncegate::{
     },
     ops::entropy::random,
     store::{
-        Durability, JournalOptions, NewMemory, Store, StoreNotice, StoreOptions,
-        disk::{Disk, LocalDisk},
+        Durability, JournalOptions, NewMemory, StoreNotice, StoreOptions,
+        local::{
+            Local,
+            disk::{Disk, LocalDisk},
+        },
     },
 };
 use tempfile::TempDir;
@@ -59,8 +62,8 @@ fn after_a_restart(mut options: StoreOptions) -> StoreOptions {
     options
 }
 
-fn open(options: StoreOptions) -> Store {
-    Store::open(options, NOW, random).unwrap()
+fn open(options: StoreOptions) -> Local {
+    Local::open(options, NOW, random).unwrap()
 }
 
 fn id(n: u64) -> TokenId {
@@ -68,12 +71,12 @@ fn id(n: u64) -> TokenId {
     TokenId::from_bytes(u128::from(n).wrapping_mul(ODD).to_le_bytes())
 }
 
-async fn spend(store: &Store, id: TokenId, mem: MemoryId) -> Result<(), Denial> {
+async fn spend(store: &Local, id: TokenId, mem: MemoryId) -> Result<(), Denial> {
     store.spend(id, mem, EXPIRES, || NOW).await.map(drop)
 }
 
 /// Spends the first `count` ids.
-async fn spend_all(store: &Store, count: u64) -> MemoryId {
+async fn spend_all(store: &Local, count: u64) -> MemoryId {
     let mem = store.mem(NOW).unwrap();
     for n in 0..count {
         spend(store, id(n), mem).await.unwrap();
@@ -82,7 +85,7 @@ async fn spend_all(store: &Store, count: u64) -> MemoryId {
 }
 
 /// Every one of the first `count` ids is refused, by name; the next one works if that is so.
-async fn assert_all_used(store: &Store, count: u64, mem: MemoryId) {
+async fn assert_all_used(store: &Local, count: u64, mem: MemoryId) {
     assert_eq!(store.mem(NOW), Ok(mem));
     for n in 0..count {
         assert_eq!(spend(store, id(n), mem).await, Err(Denial::AlreadyUsed), "{n}");
@@ -91,7 +94,7 @@ async fn assert_all_used(store: &Store, count: u64, mem: MemoryId) {
 }
 
 /// Every one of the first `count` ids is fenced, one never used too; a new link works.
-async fn assert_all_fenced(store: &Store, count: u64, mem: MemoryId) {
+async fn assert_all_fenced(store: &Local, count: u64, mem: MemoryId) {
     for n in 0..=count {
         assert_eq!(spend(store, id(n), mem).await, Err(Denial::Fenced(mem.to_string())), "{n}");
     }
@@ -100,7 +103,7 @@ async fn assert_all_fenced(store: &Store, count: u64, mem: MemoryId) {
     assert_eq!(spend(store, id(count + 1), new).await, Ok(()));
 }
 
-fn why_replaced(store: &Store) -> Option<NewMemory> {
+fn why_replaced(store: &Local) -> Option<NewMemory> {
     store.take_notices().into_iter().find_map(|notice| match notice {
         StoreNotice::Replaced(why) => Some(why),
         _ => None,

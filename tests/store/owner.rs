@@ -8,7 +8,7 @@ use super::*;
 async fn a_second_gate_waits_and_then_says_who_is_in_the_way() {
     let dir = state();
     let first = open(options(dir.path(), Durability::Process));
-    let error = Store::open(options(dir.path(), Durability::Process), NOW, random).unwrap_err();
+    let error = Local::open(options(dir.path(), Durability::Process), NOW, random).unwrap_err();
     assert!(matches!(error, StoreError::Locked { .. }));
     let text = error.to_string();
     assert!(text.contains(&dir.path().display().to_string()) && text.contains("another gate"));
@@ -51,7 +51,7 @@ async fn a_foreign_file_is_told_and_left_alone() {
 
 #[tokio::test]
 async fn without_a_journal_every_start_is_a_new_memory() {
-    let open = || Store::open(StoreOptions::memory("gate-a", 100), NOW, random).unwrap();
+    let open = || Local::open(StoreOptions::memory("gate-a", 100), NOW, random).unwrap();
     let store = open();
     let mem = spend_all(&store, 5).await;
     assert_all_used(&store, 5, mem).await;

@@ -57,7 +57,7 @@ async fn revocations_move_on_when_their_segment_goes() {
     store.tick(EXPIRES + 16);
     assert!(store.status().segments <= 12, "{}", store.status().segments);
     drop(store);
-    let open_at = |now| Store::open(options(dir.path(), Durability::Process), now, random).unwrap();
+    let open_at = |now| Local::open(options(dir.path(), Durability::Process), now, random).unwrap();
     let store = open_at(EXPIRES + 20);
     assert!((0..20).all(|n| store.session_ended(session(n))));
     // An hour and a bucket after the last of it, nothing is left but the horizon.
@@ -90,7 +90,7 @@ async fn a_full_revocation_list_refuses() {
 
 #[tokio::test]
 async fn an_expiry_past_all_time_is_refused() {
-    let store = Store::open(StoreOptions::memory("gate-a", 10), NOW, random).unwrap();
+    let store = Local::open(StoreOptions::memory("gate-a", 10), NOW, random).unwrap();
     let mem = store.mem(NOW).unwrap();
     let refused = store.spend(id(1), mem, u64::MAX, || NOW).await;
     assert!(matches!(refused, Err(Denial::Malformed(_))));

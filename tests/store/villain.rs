@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use oncegate::store::disk::{Disk, LocalDisk};
+use oncegate::store::local::disk::{Disk, LocalDisk};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {

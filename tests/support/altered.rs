@@ -21,7 +21,7 @@ use oncegate::{
         metrics::Metrics,
         shutdown::{self, Trigger},
     },
-    store::{Durability, Store, StoreOptions, disk::Disk},
+    store::{Durability, Store, StoreOptions, local::disk::Disk},
 };
 use tokio::net::TcpListener;
 
@@ -119,7 +119,7 @@ impl FailingDisk {
 impl Disk for FailingDisk {
     fn create(&self, path: &Path) -> io::Result<File> {
         self.check()?;
-        oncegate::store::disk::LocalDisk.create(path)
+        oncegate::store::local::disk::LocalDisk.create(path)
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {

@@ -256,6 +256,11 @@ pub(super) fn number(file_name: &str) -> Option<u64> {
     (name(number) == file_name).then_some(number)
 }
 
+/// A size near `size` with room for at least one record.
+pub(super) fn sound_size(size: u64) -> u64 {
+    size.clamp((HEADER + RECORD) as u64, 1 << 30)
+}
+
 /// Records that fit into a segment of `size` bytes.
 pub(super) fn capacity(size: u64) -> u32 {
     u32::try_from(size.saturating_sub(HEADER as u64) / RECORD as u64).unwrap_or(u32::MAX)

@@ -401,7 +401,7 @@ pub(super) fn segment_numbers(dir: &Path) -> io::Result<Vec<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{gate::id::TokenId, store::disk::LocalDisk};
+    use crate::{gate::id::TokenId, store::local::disk::LocalDisk};
 
     #[test]
     fn an_ended_journal_writes_nothing_over_its_successor() {

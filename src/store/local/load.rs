@@ -114,7 +114,7 @@ fn read_segments(
         for record in records {
             match record {
                 Record::Spent { id, expires } => seen.restore(id, expires, now),
-                Record::Revoked(revocation) => revoked.restore(revocation),
+                Record::Revoked(revocation) => drop(revoked.restore(revocation)),
             }
         }
     }

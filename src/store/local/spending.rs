@@ -22,6 +22,7 @@ use super::{
     memory::{Memory, Refused},
     options::{StoreOptions, StoreStatus},
     record::LATEST,
+    segment,
 };
 use crate::gate::{
     denial::Denial,
@@ -38,7 +39,7 @@ const MAX_NOTICES: usize = 64;
 
 /// Which tokens were used, and what was taken back. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Store(Arc<Shared>);
+pub struct Local(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -62,7 +63,7 @@ struct Upkeep {
     closed: bool,
 }
 
-impl Store {
+impl Local {
     /// Opens the store: takes the lock, reads the journal, or begins a new memory.
     ///
     /// Blocks: for up to `lock_wait` for a predecessor, and while the journal is read. `now` is
@@ -70,7 +71,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: the directory is held, another gate's, of a newer version or unusable. A
-    /// journal that is not whole is no error: see [`Store::take_notices`].
+    /// journal that is not whole is no error: see [`Local::take_notices`].
     pub fn open(
         options: StoreOptions,
         now: u64,
@@ -86,7 +87,7 @@ impl Store {
             gate: options.gate.clone(),
             boot: journal.boot.clone(),
             durability: journal.durability,
-            segment_size: journal.sound_segment_size(),
+            segment_size: segment::sound_size(journal.segment_size),
             disk: Arc::clone(&journal.disk),
         });
         let seen = SeenSet::new(options.max_entries);
@@ -191,7 +192,7 @@ impl Store {
         }
     }
 
-    /// Whether [`Store::spend`] would refuse the token now; records nothing, promises nothing.
+    /// Whether [`Local::spend`] would refuse the token now; records nothing, promises nothing.
     ///
     /// # Errors
     /// [`Denial::Fenced`], [`Denial::StoreUnavailable`], [`Denial::Expired`],

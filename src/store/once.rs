@@ -1,0 +1,189 @@
+//! The store as the rest of the gate sees it: where uses are recorded, and what was taken back.
+
+use std::sync::Arc;
+
+use super::{
+    error::{StoreError, StoreNotice},
+    local::Local,
+    options::{StoreOptions, StoreStatus},
+};
+use crate::gate::{
+    denial::Denial,
+    id::{MemoryId, SessionId, TokenId},
+    revoked::Revocation,
+    seen::Spent,
+    token::LinkClaims,
+};
+
+/// The use of one token, as a store needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// The token's id.
+    pub id: TokenId,
+    /// The memory that records it.
+    pub mem: MemoryId,
+    /// The gate that memory is of; none for the shared one.
+    pub gate: Option<String>,
+    /// When the token expires, seconds since the Unix epoch.
+    pub expires: u64,
+}
+
+impl Use {
+    /// The use of the token that says this.
+    pub fn of(claims: &LinkClaims) -> Self {
+        let LinkClaims { jti, mem, gate, exp, .. } = claims;
+        Self { id: *jti, mem: *mem, gate: gate.clone(), expires: *exp }
+    }
+}
+
+/// Which tokens were used, and what was taken back. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Keeper>);
+
+/// Who remembers.
+#[derive(Debug)]
+enum Keeper {
+    /// This gate.
+    Local(Local),
+}
+
+impl Store {
+    /// Opens the store: takes the lock, reads the journal, or begins a new memory.
+    ///
+    /// Blocks: for up to `lock_wait` for a predecessor, and while the journal is read. `now` is
+    /// seconds since the Unix epoch; `random` gives 128 random bits.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the directory is held, another gate's, of a newer version or unusable. A
+    /// journal that is not whole is no error: see [`Store::take_notices`].
+    pub fn open(
+        options: StoreOptions,
+        now: u64,
+        random: fn() -> [u8; 16],
+    ) -> Result<Self, StoreError> {
+        Ok(Self(Arc::new(Keeper::Local(Local::open(options, now, random)?))))
+    }
+
+    /// The memory to issue with.
+    ///
+    /// # Errors
+    /// [`Denial::StoreUnavailable`] while there is none: a link issued now could not be used.
+    pub fn mem(&self, now: u64) -> Result<MemoryId, Denial> {
+        match &*self.0 {
+            Keeper::Local(local) => local.mem(now),
+        }
+    }
+
+    /// Records the use of a token; once, and as durably as configured on return.
+    ///
+    /// `now` is asked under the lock that decides.
+    ///
+    /// # Errors
+    /// [`Denial::Fenced`], [`Denial::Expired`], [`Denial::AlreadyUsed`], [`Denial::StoreFull`],
+    /// [`Denial::StoreUnavailable`]; [`Denial::Malformed`] for an expiry past the year 36,000.
+    pub async fn spend(
+        &self,
+        token: &Use,
+        now: impl Fn() -> u64 + Send + Sync,
+    ) -> Result<Spent, Denial> {
+        match &*self.0 {
+            Keeper::Local(local) => local.spend(token.id, token.mem, token.expires, now).await,
+        }
+    }
+
+    /// Whether [`Store::spend`] would refuse the token now; records nothing, promises nothing.
+    ///
+    /// # Errors
+    /// [`Denial::Fenced`], [`Denial::StoreUnavailable`], [`Denial::Expired`],
+    /// [`Denial::AlreadyUsed`].
+    #[expect(clippy::unused_async, reason = "a memory elsewhere has to be asked")]
+    pub async fn look(
+        &self,
+        token: &Use,
+        now: impl Fn() -> u64 + Send + Sync,
+    ) -> Result<(), Denial> {
+        match &*self.0 {
+            Keeper::Local(local) => local.look(token.id, token.mem, token.expires, now()),
+        }
+    }
+
+    /// Takes something back: at once here, and as durably as a spend on return.
+    ///
+    /// # Errors
+    /// [`Denial::StoreFull`]; [`Denial::StoreUnavailable`]: it holds while this process lives,
+    /// and must be asked for again.
+    pub async fn revoke(&self, revocation: Revocation, now: u64) -> Result<(), Denial> {
+        match &*self.0 {
+            Keeper::Local(local) => local.revoke(revocation, now).await,
+        }
+    }
+
+    /// Whether `caller` has taken back the link `id`.
+    pub fn link_revoked_by(&self, id: TokenId, caller: &str) -> bool {
+        match &*self.0 {
+            Keeper::Local(local) => local.link_revoked_by(id, caller),
+        }
+    }
+
+    /// Whether what was issued to `user` on `site` at `issued_at` was taken back.
+    pub fn user_revoked(&self, site: &str, user: &str, issued_at: u64) -> bool {
+        match &*self.0 {
+            Keeper::Local(local) => local.user_revoked(site, user, issued_at),
+        }
+    }
+
+    /// Whether the session was ended.
+    pub fn session_ended(&self, id: SessionId) -> bool {
+        match &*self.0 {
+            Keeper::Local(local) => local.session_ended(id),
+        }
+    }
+
+    /// Whether revocations of what expires at `expires` may have been dropped already. By a right
+    /// clock that has expired; after one that was wrong, refusing it here is what keeps a session
+    /// that was ended from coming back.
+    pub fn forgotten(&self, expires: u64) -> bool {
+        match &*self.0 {
+            Keeper::Local(local) => local.forgotten(expires),
+        }
+    }
+
+    /// Whether every revocation of a session begun under `mem` is known here.
+    pub fn knows_sessions_of(&self, mem: MemoryId) -> bool {
+        match &*self.0 {
+            Keeper::Local(local) => local.knows_sessions_of(mem),
+        }
+    }
+
+    /// How the store is doing.
+    pub fn status(&self) -> StoreStatus {
+        match &*self.0 {
+            Keeper::Local(local) => local.status(),
+        }
+    }
+
+    /// What happened since this was last asked, for the log; the oldest go first past 64.
+    pub fn take_notices(&self) -> Vec<StoreNotice> {
+        match &*self.0 {
+            Keeper::Local(local) => local.take_notices(),
+        }
+    }
+
+    /// From time to time, at least each second: heals a memory that failed, notices a clock gone
+    /// back, drops what expired.
+    ///
+    /// Blocks while it uses the disk: keep it off the threads that answer requests.
+    pub fn tick(&self, now: u64) {
+        match &*self.0 {
+            Keeper::Local(local) => local.tick(now),
+        }
+    }
+
+    /// Stops spending, answers what is under way, syncs, marks the journal as closed, and gives
+    /// the directory back. Clones of this store refuse from then on.
+    pub async fn close(self) {
+        match &*self.0 {
+            Keeper::Local(local) => local.clone().close().await,
+        }
+    }
+}
