@@ -245,10 +245,11 @@ impl Revoked {
         self.read().entries.len()
     }
 
-    /// Every revocation that is remembered, for another record of them.
+    /// Every revocation that is remembered, in the order of their last changes, for another record
+    /// of them.
     pub fn all(&self) -> Vec<Revocation> {
         let inner = self.read();
-        inner.entries.keys().filter_map(|what| inner.revocation(what)).collect()
+        inner.changes.values().filter_map(|what| inner.revocation(what)).collect()
     }
 
     /// Whether `revocation` is among those remembered, or would be if it were inserted now.

@@ -34,6 +34,9 @@ pub struct JournalOptions {
     pub dir: PathBuf,
     /// When a record counts as kept.
     pub durability: Durability,
+    /// Whether, with [`Durability::Power`], a thread gathers what one sync is for. Without it each
+    /// record is written and synced in place, which a simulation can repeat exactly.
+    pub gather: bool,
     /// How long to wait for a predecessor to give the directory back.
     pub lock_wait: Duration,
     /// Bytes of a new segment, at least those of one record.
@@ -60,8 +63,15 @@ impl StoreOptions {
         lock_wait: Duration,
     ) -> Self {
         let (segment_size, disk) = (SEGMENT_SIZE, Arc::new(LocalDisk));
-        let journal =
-            JournalOptions { dir, durability, lock_wait, segment_size, boot: boot_id(), disk };
+        let journal = JournalOptions {
+            dir,
+            durability,
+            gather: true,
+            lock_wait,
+            segment_size,
+            boot: boot_id(),
+            disk,
+        };
         Self { journal: Some(journal), ..Self::memory(gate, max_entries) }
     }
 }

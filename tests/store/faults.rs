@@ -78,6 +78,21 @@ async fn a_loss_of_power_at_any_moment_admits_nothing_twice() {
 }
 
 #[tokio::test]
+async fn a_record_synced_in_place_outlives_a_loss_of_power() {
+    let (dir, villain) = (state(), Arc::new(Villain::new(Fault::Sync)));
+    let disk = Arc::clone(&villain) as Arc<dyn Disk>;
+    let store = open(in_place(options_on(dir.path(), Durability::Power, disk)));
+    let mem = spend_all(&store, 9).await;
+    // Still running, so that no thread of its own can have had the time.
+    villain.lose_unsynced(true);
+    villain.strike_after(0);
+    assert!(spend(&store, id(9), mem).await.is_err());
+    drop(store);
+    let options = after_a_restart(options(dir.path(), Durability::Power));
+    assert_all_used(&Local::open(options, NOW, random).unwrap(), 9, mem).await;
+}
+
+#[tokio::test]
 async fn a_failed_write_ends_the_memory_and_the_next_tick_heals() {
     for fault in FAULTS {
         let (dir, villain) = (state(), Arc::new(Villain::new(fault)));

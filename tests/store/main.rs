@@ -47,6 +47,7 @@ fn options_on(dir: &Path, durability: Durability, disk: Arc<dyn Disk>) -> StoreO
         journal: Some(JournalOptions {
             dir: dir.to_owned(),
             durability,
+            gather: true,
             lock_wait: Duration::from_millis(20),
             segment_size: 64 + 4 * 32,
             boot: Some("this boot".to_owned()),
@@ -55,6 +56,12 @@ fn options_on(dir: &Path, durability: Durability, disk: Arc<dyn Disk>) -> StoreO
         max_entries: 100_000,
         max_revocations: 1_000,
     }
+}
+
+/// Each record written and synced in place, by no thread of its own.
+fn in_place(mut options: StoreOptions) -> StoreOptions {
+    options.journal.as_mut().unwrap().gather = false;
+    options
 }
 
 fn after_a_restart(mut options: StoreOptions) -> StoreOptions {

@@ -4,15 +4,15 @@ use std::{
     collections::HashMap,
     fs::File,
     io,
-    os::unix::fs::{FileExt as _, MetadataExt as _},
+    os::unix::fs::FileExt as _,
     path::Path,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use oncegate::store::local::disk::{Disk, LocalDisk};
+use oncegate::store::local::disk::{Disk, DiskFile, FileFacts, LocalDisk};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -31,8 +31,11 @@ pub(crate) enum Fault {
 pub(crate) const FAULTS: [Fault; 5] =
     [Fault::Write, Fault::ShortWrite, Fault::NoSpace, Fault::Sync, Fault::Everything];
 
+#[derive(Debug, Clone)]
+pub(crate) struct Villain(Arc<Mind>);
+
 #[derive(Debug)]
-pub(crate) struct Villain {
+struct Mind {
     fault: Fault,
     /// Operations until it strikes.
     left: AtomicUsize,
@@ -43,21 +46,37 @@ pub(crate) struct Villain {
 /// A handle on a file, and by offset what was overwritten in it.
 type Unsynced = (File, Vec<(u64, Vec<u8>)>);
 
+/// A file on the villain's disk: the real one, and a handle to read from it what is overwritten.
+#[derive(Debug)]
+struct VillainFile(Arc<Mind>, Box<dyn DiskFile>, File);
+
 impl Villain {
     pub(crate) fn new(fault: Fault) -> Self {
-        Self { fault, left: AtomicUsize::new(usize::MAX), unsynced: Mutex::default() }
+        let left = AtomicUsize::new(usize::MAX);
+        Self(Arc::new(Mind { fault, left, unsynced: Mutex::default() }))
     }
 
     pub(crate) fn strike_after(&self, operations: usize) {
-        self.left.store(operations, Ordering::SeqCst);
+        self.0.left.store(operations, Ordering::SeqCst);
     }
 
     pub(crate) fn relent(&self) {
-        self.left.store(usize::MAX, Ordering::SeqCst);
+        self.0.left.store(usize::MAX, Ordering::SeqCst);
     }
 
     /// What was not synced is gone: all of it, or every other write.
     pub(crate) fn lose_unsynced(&self, all: bool) {
+        self.0.lose_unsynced(all);
+    }
+
+    fn file(&self, path: &Path, file: Box<dyn DiskFile>) -> io::Result<Box<dyn DiskFile>> {
+        let handle = File::options().read(true).write(true).open(path)?;
+        Ok(Box::new(VillainFile(self.0.clone(), file, handle)))
+    }
+}
+
+impl Mind {
+    fn lose_unsynced(&self, all: bool) {
         for (_, (file, writes)) in self.unsynced.lock().unwrap().drain() {
             for (n, (offset, before)) in writes.into_iter().enumerate().rev() {
                 if all || n % 2 == 0 {
@@ -73,69 +92,81 @@ impl Villain {
         });
         left == Ok(0) && (faults.contains(&self.fault) || self.fault == Fault::Everything)
     }
-
-    fn synced(&self, file: &File) -> io::Result<()> {
-        if self.strikes(&[Fault::Sync]) {
-            if self.fault == Fault::Sync {
-                self.lose_unsynced(true);
-            }
-            return Err(io::Error::other("the disk did not sync"));
-        }
-        self.unsynced.lock().unwrap().remove(&file.metadata()?.ino());
-        Ok(())
-    }
 }
 
-impl Disk for Villain {
-    fn create(&self, path: &Path) -> io::Result<File> {
-        if self.strikes(&[Fault::NoSpace]) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        LocalDisk.create(path)
-    }
-
-    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let strikes = self.strikes(&[Fault::Write, Fault::ShortWrite]);
-        if strikes && self.fault != Fault::ShortWrite {
+impl DiskFile for VillainFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let Self(mind, file, handle) = self;
+        let strikes = mind.strikes(&[Fault::Write, Fault::ShortWrite]);
+        if strikes && mind.fault != Fault::ShortWrite {
             return Err(io::Error::other("the disk did not write"));
         }
         let bytes = if strikes { &bytes[..bytes.len() / 2] } else { bytes };
         let mut before = vec![0; bytes.len()];
-        let known = file.read_at(&mut before, offset)?;
+        let known = handle.read_at(&mut before, offset)?;
         // A size does not come back: a file cut short by a loss of power is noticed anyway.
         before.truncate(known);
-        let inode = file.metadata()?.ino();
-        let handle = file.try_clone()?;
-        let mut unsynced = self.unsynced.lock().unwrap();
+        let inode = file.facts()?.identity.inode;
+        let handle = handle.try_clone()?;
+        let mut unsynced = mind.unsynced.lock().unwrap();
         unsynced.entry(inode).or_insert((handle, Vec::new())).1.push((offset, before));
-        LocalDisk.write_at(file, bytes, offset)?;
+        file.write_at(bytes, offset)?;
         if strikes { Err(io::Error::other("the disk wrote half of it")) } else { Ok(()) }
     }
 
-    fn sync(&self, file: &File) -> io::Result<()> {
-        self.synced(file)
+    fn sync(&self) -> io::Result<()> {
+        let Self(mind, file, _) = self;
+        if mind.strikes(&[Fault::Sync]) {
+            if mind.fault == Fault::Sync {
+                mind.lose_unsynced(true);
+            }
+            return Err(io::Error::other("the disk did not sync"));
+        }
+        mind.unsynced.lock().unwrap().remove(&file.facts()?.identity.inode);
+        Ok(())
     }
 
-    fn sync_data(&self, file: &File) -> io::Result<()> {
-        self.synced(file)
+    fn sync_data(&self) -> io::Result<()> {
+        self.sync()
+    }
+
+    fn facts(&self) -> io::Result<FileFacts> {
+        self.1.facts()
+    }
+
+    fn empty(&self) -> io::Result<()> {
+        self.1.empty()
+    }
+}
+
+impl Disk for Villain {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        if self.0.strikes(&[Fault::NoSpace]) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.file(path, LocalDisk.create(path)?)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.file(path, LocalDisk.open(path)?)
     }
 
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
-        if self.strikes(&[Fault::Sync]) {
+        if self.0.strikes(&[Fault::Sync]) {
             return Err(io::Error::other("the disk did not sync"));
         }
         Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        if self.strikes(&[]) {
+        if self.0.strikes(&[]) {
             return Err(io::Error::other("the disk did not rename"));
         }
         LocalDisk.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        if self.strikes(&[]) {
+        if self.0.strikes(&[]) {
             return Err(io::Error::other("the disk did not remove"));
         }
         LocalDisk.remove(path)

@@ -2,7 +2,6 @@
 //! fails, an upstream that is given no time.
 
 use std::{
-    fs::File,
     io,
     net::SocketAddr,
     path::Path,
@@ -21,7 +20,10 @@ use oncegate::{
         metrics::Metrics,
         shutdown::{self, Trigger},
     },
-    store::{Durability, Store, StoreOptions, local::disk::Disk},
+    store::{
+        Durability, Store, StoreOptions,
+        local::disk::{Disk, DiskFile, FileFacts},
+    },
 };
 use tokio::net::TcpListener;
 
@@ -110,25 +112,40 @@ pub fn store_on_a_failing_disk(dir: &Path) -> (Store, Arc<AtomicBool>) {
 #[derive(Debug)]
 struct FailingDisk(Arc<AtomicBool>);
 
-impl FailingDisk {
-    fn check(&self) -> io::Result<()> {
-        if self.0.load(Ordering::SeqCst) { Err(io::Error::other("it fails")) } else { Ok(()) }
-    }
+#[derive(Debug)]
+struct FailingFile(Arc<AtomicBool>, Box<dyn DiskFile>);
+
+fn check(fails: &AtomicBool) -> io::Result<()> {
+    if fails.load(Ordering::SeqCst) { Err(io::Error::other("it fails")) } else { Ok(()) }
 }
 
 impl Disk for FailingDisk {
-    fn create(&self, path: &Path) -> io::Result<File> {
-        self.check()?;
-        oncegate::store::local::disk::LocalDisk.create(path)
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        check(&self.0)?;
+        Ok(Box::new(FailingFile(self.0.clone(), self.beneath().create(path)?)))
+    }
+}
+
+impl DiskFile for FailingFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.1.write_at(bytes, offset)
     }
 
-    fn sync(&self, file: &File) -> io::Result<()> {
-        self.check()?;
-        file.sync_all()
+    fn sync(&self) -> io::Result<()> {
+        check(&self.0)?;
+        self.1.sync()
     }
 
-    fn sync_data(&self, file: &File) -> io::Result<()> {
-        self.check()?;
-        file.sync_data()
+    fn sync_data(&self) -> io::Result<()> {
+        check(&self.0)?;
+        self.1.sync_data()
+    }
+
+    fn facts(&self) -> io::Result<FileFacts> {
+        self.1.facts()
+    }
+
+    fn empty(&self) -> io::Result<()> {
+        self.1.empty()
     }
 }

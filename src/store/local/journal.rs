@@ -34,6 +34,8 @@ pub(super) struct Place {
     pub boot: Option<String>,
     /// When a record counts as kept.
     pub durability: Durability,
+    /// Whether a thread gathers what one sync is for.
+    pub gather: bool,
     /// Bytes of a new segment.
     pub segment_size: u64,
     /// The disk.
@@ -86,10 +88,12 @@ impl Journal {
         revoked_horizon: u64,
     ) -> io::Result<Self> {
         let (disk, dir) = (Arc::clone(&place.disk), place.dir.clone());
-        let first = segment_numbers(&dir)?.into_iter().max().unwrap_or(0) + 1;
+        let first = segment_numbers(&*disk, &dir)?.into_iter().max().unwrap_or(0) + 1;
         let created = Self::create_from(first, place, mem, lineage, revocations, revoked_horizon);
         if created.is_err() {
-            for number in segment_numbers(&dir)?.into_iter().filter(|number| *number >= first) {
+            for number in
+                segment_numbers(&*disk, &dir)?.into_iter().filter(|number| *number >= first)
+            {
                 let _ = disk.remove(&dir.join(segment::name(number)));
             }
         }
@@ -115,8 +119,8 @@ impl Journal {
                 number += 1;
                 full.push(std::mem::replace(&mut current, new_segment(number)?));
             }
-            current.write(&*place.disk, mem, 0, chunk)?;
-            current.sync(&*place.disk)?;
+            current.write(mem, 0, chunk)?;
+            current.sync()?;
             next = u32::try_from(chunk.len()).map_err(io::Error::other)?;
         }
         let spares = VecDeque::from([new_segment(number + 1)?]);
@@ -139,7 +143,7 @@ impl Journal {
         tail: Tail,
         horizons: Horizons,
     ) -> io::Result<Self> {
-        let next = segment_numbers(&place.dir)?.into_iter().max().unwrap_or(0) + 1;
+        let next = segment_numbers(&*place.disk, &place.dir)?.into_iter().max().unwrap_or(0) + 1;
         let lineage = manifest.lineage.clone();
         let journal = Self::new(place, manifest.mem, lineage, tail, next, horizons);
         // Not closed any more, and of this boot, before it takes a record.
@@ -171,7 +175,6 @@ impl Journal {
     /// # Errors
     /// Why the journal has ended. Any of the records may be kept or not.
     pub(super) fn write(&self, records: &[Record]) -> Result<(), Ended> {
-        let disk = &*self.place.disk;
         let mut rest = records;
         while !rest.is_empty() {
             let mut tail = self.lock_tail();
@@ -190,10 +193,10 @@ impl Journal {
             }
             let (now, later) = rest.split_at(rest.len().min(room as usize));
             tail.current
-                .write(disk, self.mem, tail.next, now)
+                .write(self.mem, tail.next, now)
                 .map_err(|error| self.fail("write a record", &error))?;
             if self.place.durability == Durability::Power {
-                tail.current.sync(disk).map_err(|error| self.fail("sync a record", &error))?;
+                tail.current.sync().map_err(|error| self.fail("sync a record", &error))?;
             }
             tail.next += u32::try_from(now.len()).unwrap_or(room);
             rest = later;
@@ -328,6 +331,11 @@ impl Journal {
         self.place.durability
     }
 
+    /// Whether a thread is to gather what one sync is for.
+    pub(super) fn gathers(&self) -> bool {
+        self.place.gather && self.place.durability == Durability::Power
+    }
+
     /// How many segments there are, and their bytes.
     pub(super) fn size(&self) -> (usize, u64) {
         let tail = self.lock_tail();
@@ -346,7 +354,7 @@ impl Journal {
     fn sync_segments(&self) -> io::Result<()> {
         let segments: Vec<_> = self.lock_tail().all().cloned().collect();
         let Place { disk, dir, .. } = &self.place;
-        segments.iter().try_for_each(|segment| segment.sync(&**disk)).inspect_err(|_| {
+        segments.iter().try_for_each(|segment| segment.sync()).inspect_err(|_| {
             // What was answered for may be gone from the file: it must not be read back.
             let _ = disk.remove(&dir.join(manifest::NAME));
         })
@@ -373,7 +381,7 @@ impl Journal {
     fn remove_unlisted(&self) {
         let Place { dir, disk, .. } = &self.place;
         let listed: Vec<_> = self.lock_tail().all().map(|segment| segment.number).collect();
-        for number in segment_numbers(dir).unwrap_or_default() {
+        for number in segment_numbers(&**disk, dir).unwrap_or_default() {
             if !listed.contains(&number) {
                 let _ = disk.remove(&dir.join(segment::name(number)));
             }
@@ -390,12 +398,8 @@ impl Journal {
 }
 
 /// The numbers of all segment files in `dir`.
-pub(super) fn segment_numbers(dir: &Path) -> io::Result<Vec<u64>> {
-    let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        numbers.extend(entry?.file_name().to_str().and_then(segment::number));
-    }
-    Ok(numbers)
+pub(super) fn segment_numbers(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u64>> {
+    Ok(disk.names(dir)?.iter().filter_map(|name| segment::number(name)).collect())
 }
 
 #[cfg(test)]
@@ -411,6 +415,7 @@ mod tests {
             gate: "gate-a".to_owned(),
             boot: None,
             durability: Durability::Process,
+            gather: true,
             segment_size: 64 + 32,
             disk: Arc::new(LocalDisk),
         };
@@ -425,6 +430,6 @@ mod tests {
         assert!(old.add_segment().is_err() && old.sync().is_err() && old.close().is_err());
         assert!(old.drop_segments(&old.expired(u64::MAX), Horizons::default()).is_err());
         assert_eq!(Manifest::read(&LocalDisk, dir.path()).unwrap().mem, mem(2));
-        assert_eq!(segment_numbers(dir.path()).unwrap().len(), 2);
+        assert_eq!(segment_numbers(&LocalDisk, dir.path()).unwrap().len(), 2);
     }
 }

@@ -5,6 +5,7 @@
 use std::{collections::VecDeque, path::Path};
 
 use super::{
+    disk::Disk,
     error::{NewMemory, StoreError, StoreNotice},
     journal::{Horizons, Journal, Place, segment_numbers},
     manifest::{self, Durability, Manifest, Unusable},
@@ -48,7 +49,7 @@ pub(super) fn load(
         Ok(manifest) => manifest,
         Err(Unusable::Newer(found)) => return Err(StoreError::Newer { dir: dir.clone(), found }),
         Err(Unusable::Damaged(why)) => return Ok(Found::Lost(NewMemory::Damaged(why))),
-        Err(Unusable::Absent) if segment_numbers(dir).map_err(io)?.is_empty() => {
+        Err(Unusable::Absent) if segment_numbers(&**disk, dir).map_err(io)?.is_empty() => {
             return Ok(Found::Lost(NewMemory::First));
         }
         Err(Unusable::Absent) => {
@@ -133,10 +134,11 @@ fn read_segments(
 }
 
 /// The files in `dir` that are none of ours. What a file system puts there itself is not told.
-pub(super) fn foreign(dir: &Path) -> Vec<StoreNotice> {
-    let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
+pub(super) fn foreign(disk: &dyn Disk, dir: &Path) -> Vec<StoreNotice> {
+    let mut names = disk.names(dir).unwrap_or_default();
+    names.sort();
     names
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .into_iter()
         .filter(|name| {
             ![manifest::NAME, manifest::NEXT, "lost+found"].contains(&name.as_str())
                 && segment::number(name).is_none()

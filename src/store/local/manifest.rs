@@ -10,7 +10,7 @@ use std::{io, path::Path, time::Duration};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::disk::{Disk, FileIdentity};
+use super::disk::{Disk, FileFacts, FileIdentity};
 use crate::gate::id::MemoryId;
 
 /// What the times of two files may differ by that were changed at once.
@@ -100,9 +100,9 @@ impl Manifest {
             _ => {}
         }
         let file = disk.create(&next)?;
-        self.identity = FileIdentity::of(&file.metadata()?);
-        disk.write_at(&file, self.encode()?.as_bytes(), 0)?;
-        disk.sync(&file)?;
+        self.identity = file.facts()?.identity;
+        file.write_at(self.encode()?.as_bytes(), 0)?;
+        file.sync()?;
         disk.rename(&next, &dir.join(NAME))?;
         disk.sync_dir(dir)
     }
@@ -119,11 +119,11 @@ impl Manifest {
             Ok(bytes) => bytes,
         };
         let manifest = Self::decode(&bytes)?;
-        let here = std::fs::metadata(&path).map(|metadata| FileIdentity::of(&metadata)).ok();
-        if here != Some(manifest.identity) {
+        let here = disk.facts(&path).ok();
+        if here.map(|facts| facts.identity) != Some(manifest.identity) {
             return Err(Unusable::Damaged(format!("{NAME} is a copy")));
         }
-        if written_in_place(&path, dir) {
+        if written_in_place(here, disk.facts(dir).ok()) {
             return Err(Unusable::Damaged(format!("{NAME} was written over")));
         }
         Ok(manifest)
@@ -156,10 +156,10 @@ impl Manifest {
 /// Whether the manifest was written to since it was put in place: that is done by a rename, which
 /// is the later change of the directory. A backup restored over the same files shows so, unless it
 /// restores their times, too.
-fn written_in_place(manifest: &Path, dir: &Path) -> bool {
-    let modified = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified());
+fn written_in_place(manifest: Option<FileFacts>, dir: Option<FileFacts>) -> bool {
+    let modified = |facts: Option<FileFacts>| facts?.modified;
     match (modified(manifest), modified(dir)) {
-        (Ok(manifest), Ok(dir)) => manifest > dir + TICK,
+        (Some(manifest), Some(dir)) => manifest > dir + TICK,
         _ => false,
     }
 }

@@ -3,6 +3,7 @@
 pub mod disk;
 mod journal;
 mod load;
+mod local_disk;
 mod lock;
 mod manifest;
 mod memory;

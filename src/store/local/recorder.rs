@@ -1,7 +1,8 @@
 //! Recording: from a record to the answer that it is kept.
 //!
 //! `durability = process` writes in place. `durability = power` gathers: one thread takes
-//! everything that waits, writes it at once, syncs it once, and answers all.
+//! everything that waits, writes it at once, syncs it once, and answers all; unless told not to
+//! gather: then it writes and syncs in place, too.
 
 use std::{
     io,
@@ -16,7 +17,6 @@ use tokio::sync::oneshot;
 
 use super::{
     journal::{Ended, Journal},
-    manifest::Durability,
     record::Record,
 };
 
@@ -50,16 +50,15 @@ impl Recorder {
     /// The operating system gives no thread.
     pub(super) fn new(journal: Journal) -> io::Result<Self> {
         let journal = Arc::new(journal);
-        let group = match journal.durability() {
-            Durability::Process => None,
-            Durability::Power => {
-                let (queue, waiting) = mpsc::channel();
-                let journal = Arc::clone(&journal);
-                let thread = std::thread::Builder::new()
-                    .name("oncegate-journal".to_owned())
-                    .spawn(move || commit_groups(&journal, &waiting))?;
-                Some(GroupCommit { queue: Mutex::new(Some(queue)), thread: Some(thread) })
-            }
+        let group = if journal.gathers() {
+            let (queue, waiting) = mpsc::channel();
+            let journal = Arc::clone(&journal);
+            let thread = std::thread::Builder::new()
+                .name("oncegate-journal".to_owned())
+                .spawn(move || commit_groups(&journal, &waiting))?;
+            Some(GroupCommit { queue: Mutex::new(Some(queue)), thread: Some(thread) })
+        } else {
+            None
         };
         Ok(Self { journal, group })
     }

@@ -5,9 +5,7 @@
 //! `fallocate`: every file system can, and the sync of a group needs no change of metadata.
 
 use std::{
-    fs::File,
     io,
-    os::unix::fs::MetadataExt as _,
     path::Path,
     sync::{
         Arc,
@@ -16,7 +14,7 @@ use std::{
 };
 
 use super::{
-    disk::{Disk, FileIdentity},
+    disk::{Disk, DiskFile, FileIdentity},
     record::{Place, RECORD, Record},
 };
 use crate::gate::{id::MemoryId, seen::bucket_end};
@@ -38,7 +36,7 @@ pub(super) struct Segment {
     pub size: u64,
     /// What tells it from a copy.
     pub identity: FileIdentity,
-    file: File,
+    file: Box<dyn DiskFile>,
     /// Holds what was not synced yet.
     dirty: AtomicBool,
     /// When the bucket of the last token in it ends.
@@ -69,14 +67,12 @@ impl Segment {
             let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
             let header = header(mem, number, size);
             bytes.iter_mut().zip(header).for_each(|(to, from)| *to = from);
-            disk.write_at(&file, &bytes, 0)?;
-            disk.sync(&file)?;
-            file.metadata()
+            file.write_at(&bytes, 0)?;
+            file.sync()?;
+            file.facts()
         })();
         match made {
-            Ok(metadata) => {
-                Ok(Arc::new(Self::new(number, size, FileIdentity::of(&metadata), file)))
-            }
+            Ok(facts) => Ok(Arc::new(Self::new(number, size, facts.identity, file))),
             Err(error) => {
                 let _ = disk.remove(&path);
                 Err(error)
@@ -100,19 +96,19 @@ impl Segment {
         let path = dir.join(&name);
         let at = |error: io::Error| format!("{name}: {error}");
         let file = disk.open(&path).map_err(at)?;
-        let metadata = file.metadata().map_err(at)?;
-        if metadata.len() != size {
-            return Err(format!("{name} has {} bytes instead of {size}", metadata.len()));
+        let facts = file.facts().map_err(at)?;
+        if facts.len != size {
+            return Err(format!("{name} has {} bytes instead of {size}", facts.len));
         }
-        if FileIdentity::of(&metadata) != identity {
+        if facts.identity != identity {
             return Err(format!("{name} is a copy"));
         }
         // Another gate may be writing to it under its other name.
-        if metadata.nlink() != 1 {
+        if facts.links != 1 {
             return Err(format!("{name} is linked from elsewhere, too"));
         }
         // What the kernel could not write behind our predecessor's back, it reports now.
-        disk.sync_data(&file).map_err(at)?;
+        file.sync_data().map_err(at)?;
         let bytes = disk.read(&path).map_err(at)?;
         let segment = Self::new(number, size, identity, file);
         let records = segment.decode(mem, &bytes)?;
@@ -122,7 +118,7 @@ impl Segment {
         Ok((Arc::new(segment), records))
     }
 
-    fn new(number: u64, size: u64, identity: FileIdentity, file: File) -> Self {
+    fn new(number: u64, size: u64, identity: FileIdentity, file: Box<dyn DiskFile>) -> Self {
         Self {
             number,
             size,
@@ -180,23 +176,17 @@ impl Segment {
     ///
     /// # Errors
     /// Whatever the disk says; any part may have been written then.
-    pub(super) fn write(
-        &self,
-        disk: &dyn Disk,
-        mem: MemoryId,
-        index: u32,
-        records: &[Record],
-    ) -> io::Result<()> {
+    pub(super) fn write(&self, mem: MemoryId, index: u32, records: &[Record]) -> io::Result<()> {
         let offset = HEADER as u64 + u64::from(index) * RECORD as u64;
         let place = |index| Place { mem, segment: self.number, index };
         for record in records {
             self.note(record);
         }
         let written = if let [record] = records {
-            disk.write_at(&self.file, &record.encode(place(index)), offset)
+            self.file.write_at(&record.encode(place(index)), offset)
         } else {
             let encoded = records.iter().zip(index..).map(|(r, index)| r.encode(place(index)));
-            disk.write_at(&self.file, encoded.collect::<Vec<_>>().as_flattened(), offset)
+            self.file.write_at(encoded.collect::<Vec<_>>().as_flattened(), offset)
         };
         // After the write: a sync that runs meanwhile may have missed it.
         self.dirty.store(true, Ordering::SeqCst);
@@ -207,9 +197,9 @@ impl Segment {
     ///
     /// # Errors
     /// Whatever the disk says; records may be lost then.
-    pub(super) fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
+    pub(super) fn sync(&self) -> io::Result<()> {
         if self.dirty.swap(false, Ordering::SeqCst) {
-            disk.sync_data(&self.file)?;
+            self.file.sync_data()?;
         }
         Ok(())
     }
@@ -219,7 +209,7 @@ impl Segment {
     /// # Errors
     /// Whatever the disk says.
     pub(super) fn release(&self) -> io::Result<()> {
-        self.file.set_len(0)
+        self.file.empty()
     }
 
     /// When no token in it needs to be remembered any more.

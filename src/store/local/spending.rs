@@ -79,7 +79,9 @@ impl Local {
     ) -> Result<Self, StoreError> {
         let mut notices = VecDeque::new();
         let lock = match &options.journal {
-            Some(journal) => Some(DirectoryLock::acquire(&journal.dir, journal.lock_wait)?),
+            Some(journal) => {
+                Some(DirectoryLock::acquire(&*journal.disk, &journal.dir, journal.lock_wait)?)
+            }
             None => None,
         };
         let place = options.journal.as_ref().map(|journal| Place {
@@ -87,6 +89,7 @@ impl Local {
             gate: options.gate.clone(),
             boot: journal.boot.clone(),
             durability: journal.durability,
+            gather: journal.gather,
             segment_size: segment::sound_size(journal.segment_size),
             disk: Arc::clone(&journal.disk),
         });
@@ -94,7 +97,7 @@ impl Local {
         let revoked = Revoked::new(options.max_revocations);
         let found = match &place {
             Some(place) => {
-                notices.extend(load::foreign(&place.dir));
+                notices.extend(load::foreign(&*place.disk, &place.dir));
                 load::load(place, &seen, &revoked, now)?
             }
             None => Found::Lost(NewMemory::First),
