@@ -121,7 +121,7 @@ struct Inner {
     latest: u64,
     /// The latest `until` that may have been dropped.
     horizon: u64,
-    /// The latest `at` of any user's revocation: one ahead of the clock shows that it went back.
+    /// The latest `at` of a user's revocation by this gate: one ahead of the clock shows that it went back.
     latest_at: u64,
 }
 
@@ -138,11 +138,12 @@ impl Revoked {
         Self { inner: RwLock::default(), max_entries }
     }
 
-    /// Takes a revocation in. Of a repeated one the later `at` and the later `until` hold.
+    /// Takes a revocation in; tells whether that was news. Of a repeated one the later `at` and the
+    /// later `until` hold.
     ///
     /// # Errors
     /// [`Denial::StoreFull`].
-    pub fn insert(&self, revocation: Revocation) -> Result<(), Denial> {
+    pub fn insert(&self, revocation: Revocation) -> Result<bool, Denial> {
         let mut inner = self.write();
         // Anybody who may revoke can name links and users that never were; that must not keep
         // others from signing out, or a user's links from being taken back.
@@ -154,14 +155,22 @@ impl Revoked {
         if inner.entries.len() >= room && !inner.entries.contains_key(&revocation.what) {
             return Err(Denial::StoreFull);
         }
-        inner.insert(revocation);
-        Ok(())
+        inner.latest_at = inner.latest_at.max(revocation.at);
+        Ok(inner.insert(revocation))
     }
 
-    /// Takes in what was recorded before, here or elsewhere, room or not; tells whether that was
-    /// news.
+    /// Takes in what was recorded here before, room or not; tells whether that was news.
     pub fn restore(&self, revocation: Revocation) -> bool {
-        self.write().insert(revocation)
+        let mut inner = self.write();
+        inner.latest_at = inner.latest_at.max(revocation.at);
+        inner.insert(revocation)
+    }
+
+    /// Takes in what was taken back elsewhere, room or not; tells whether that was news. Nothing
+    /// that is over here is; and a moment ahead of this clock shows only that the other one differs.
+    pub fn hear(&self, revocation: Revocation) -> bool {
+        let mut inner = self.write();
+        bucket_end(revocation.until) > inner.horizon && inner.insert(revocation)
     }
 
     /// What changed after the change numbered `heard`, in that order, `limit` at most; and the
@@ -284,7 +293,6 @@ impl Inner {
         }
         self.changes.insert(self.latest, what);
         self.entries.insert(what, Times { at, until, change: self.latest });
-        self.latest_at = self.latest_at.max(at);
         true
     }
 
@@ -379,6 +387,17 @@ mod tests {
         revoked.forget(bucket_end(NOW));
         assert_eq!(revoked.since(0, 10), (vec![of(1, NOW + 2 * HOUR)], 4));
         assert_eq!(revoked.latest(), 4);
+    }
+
+    #[test]
+    fn what_another_gate_took_back_says_nothing_of_this_clock() {
+        let revoked = Revoked::new(0);
+        let joe = Revocation::user("panel", "joe", NOW + HOUR, NOW + 2 * HOUR);
+        assert!(revoked.hear(joe) && !revoked.hear(joe) && !revoked.misled_by(NOW));
+        assert!(revoked.user("panel", "joe", NOW + HOUR));
+        let over = bucket_end(NOW + 2 * HOUR);
+        revoked.forget(over);
+        assert!(!revoked.hear(joe), "forgotten here: else it came back at each asking");
     }
 
     #[test]

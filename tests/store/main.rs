@@ -6,6 +6,7 @@ mod clock;
 mod crowd;
 mod damage;
 mod faults;
+mod merge;
 mod owner;
 mod upkeep;
 mod villain;

@@ -8,7 +8,6 @@
 //! manifest. Both see [`Journal::end`] before they write anything.
 
 use std::{
-    collections::VecDeque,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -45,19 +44,21 @@ pub(super) struct Place {
 /// One memory's journal.
 #[derive(Debug)]
 pub(super) struct Journal {
-    place: Place,
+    /// Where it is.
+    pub(super) place: Place,
     mem: MemoryId,
-    lineage: Vec<MemoryId>,
     upkeep: Mutex<Upkeep>,
     tail: Mutex<Tail>,
     /// Why it takes no more records.
     ended: OnceLock<String>,
 }
 
+/// What changes with the manifest.
 #[derive(Debug)]
-struct Upkeep {
+pub(super) struct Upkeep {
     next_number: u64,
     horizons: Horizons,
+    lineage: Vec<MemoryId>,
 }
 
 /// How far a journal's memory has forgotten: of tokens, of revocations.
@@ -73,86 +74,8 @@ pub(super) struct Horizons {
 pub(super) type Ended = String;
 
 impl Journal {
-    /// Creates the journal of a new memory in place of whatever is there.
-    ///
-    /// `revocations` are written before it counts; `lineage` are the memories they are of, and
-    /// `revoked_horizon` tells which of theirs are forgotten already.
-    ///
-    /// # Errors
-    /// Whatever the disk says; the journal before, or nothing whole, is in place then.
-    pub(super) fn create(
-        place: Place,
-        mem: MemoryId,
-        lineage: Vec<MemoryId>,
-        revocations: &[Revocation],
-        revoked_horizon: u64,
-    ) -> io::Result<Self> {
-        let (disk, dir) = (Arc::clone(&place.disk), place.dir.clone());
-        let first = segment_numbers(&*disk, &dir)?.into_iter().max().unwrap_or(0) + 1;
-        let created = Self::create_from(first, place, mem, lineage, revocations, revoked_horizon);
-        if created.is_err() {
-            for number in
-                segment_numbers(&*disk, &dir)?.into_iter().filter(|number| *number >= first)
-            {
-                let _ = disk.remove(&dir.join(segment::name(number)));
-            }
-        }
-        created
-    }
-
-    fn create_from(
-        first: u64,
-        place: Place,
-        mem: MemoryId,
-        lineage: Vec<MemoryId>,
-        revocations: &[Revocation],
-        revoked_horizon: u64,
-    ) -> io::Result<Self> {
-        let new_segment =
-            |number| Segment::create(&*place.disk, &place.dir, mem, number, place.segment_size);
-        let records: Vec<_> = revocations.iter().copied().map(Record::Revoked).collect();
-        let (mut full, mut number) = (Vec::new(), first);
-        let mut current = new_segment(number)?;
-        let mut next = 0;
-        for chunk in records.chunks(current.capacity().max(1) as usize) {
-            if next > 0 {
-                number += 1;
-                full.push(std::mem::replace(&mut current, new_segment(number)?));
-            }
-            current.write(mem, 0, chunk)?;
-            current.sync()?;
-            next = u32::try_from(chunk.len()).map_err(io::Error::other)?;
-        }
-        let spares = VecDeque::from([new_segment(number + 1)?]);
-        let tail = Tail { full, current, next, spares };
-        let horizons = Horizons { spent: 0, revoked: revoked_horizon };
-        let journal = Self::new(place, mem, lineage, tail, number + 2, horizons);
-        journal.place.disk.sync_dir(&journal.place.dir)?;
-        journal.write_manifest(&journal.lock_upkeep(), false)?;
-        journal.remove_unlisted();
-        Ok(journal)
-    }
-
-    /// Goes on with a journal that was read and found whole.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
-    pub(super) fn resume(
-        place: Place,
-        manifest: &Manifest,
-        tail: Tail,
-        horizons: Horizons,
-    ) -> io::Result<Self> {
-        let next = segment_numbers(&*place.disk, &place.dir)?.into_iter().max().unwrap_or(0) + 1;
-        let lineage = manifest.lineage.clone();
-        let journal = Self::new(place, manifest.mem, lineage, tail, next, horizons);
-        // Not closed any more, and of this boot, before it takes a record.
-        journal.write_manifest(&journal.lock_upkeep(), false)?;
-        journal.remove_unlisted();
-        Ok(journal)
-    }
-
-    fn new(
+    /// A journal around its segments; nothing is written.
+    pub(super) fn new(
         place: Place,
         mem: MemoryId,
         lineage: Vec<MemoryId>,
@@ -163,8 +86,7 @@ impl Journal {
         Self {
             place,
             mem,
-            lineage,
-            upkeep: Mutex::new(Upkeep { next_number, horizons }),
+            upkeep: Mutex::new(Upkeep { next_number, horizons, lineage }),
             tail: Mutex::new(tail),
             ended: OnceLock::new(),
         }
@@ -284,6 +206,17 @@ impl Journal {
         Ok(())
     }
 
+    /// Notes whose revocations it holds from now on.
+    ///
+    /// # Errors
+    /// Why the journal has ended.
+    pub(super) fn set_lineage(&self, lineage: Vec<MemoryId>) -> Result<(), Ended> {
+        let mut upkeep = self.lock_upkeep();
+        self.check()?;
+        upkeep.lineage = lineage;
+        self.write_manifest(&upkeep, false).map_err(|error| self.fail("note a lineage", &error))
+    }
+
     /// Takes no record from here on. When this returns nothing of this journal is written any
     /// more, not even its manifest.
     pub(super) fn end(&self, why: &str) {
@@ -360,13 +293,17 @@ impl Journal {
         })
     }
 
-    fn write_manifest(&self, upkeep: &Upkeep, closed: bool) -> io::Result<()> {
+    /// Writes down what there is now.
+    ///
+    /// # Errors
+    /// Whatever the disk says; either manifest may be in place then.
+    pub(super) fn write_manifest(&self, upkeep: &Upkeep, closed: bool) -> io::Result<()> {
         let Place { dir, gate, boot, durability, disk, .. } = &self.place;
         let segments = self.lock_tail().listed();
         let mut manifest = Manifest {
             gate: gate.clone(),
             mem: self.mem,
-            lineage: self.lineage.clone(),
+            lineage: upkeep.lineage.clone(),
             boot: boot.clone(),
             durability: *durability,
             closed,
@@ -378,7 +315,8 @@ impl Journal {
         manifest.write(&**disk, dir)
     }
 
-    fn remove_unlisted(&self) {
+    /// Removes what is no part of it: of a journal before, or of a segment that was dropped.
+    pub(super) fn remove_unlisted(&self) {
         let Place { dir, disk, .. } = &self.place;
         let listed: Vec<_> = self.lock_tail().all().map(|segment| segment.number).collect();
         for number in segment_numbers(&**disk, dir).unwrap_or_default() {
@@ -388,7 +326,8 @@ impl Journal {
         }
     }
 
-    fn lock_upkeep(&self) -> MutexGuard<'_, Upkeep> {
+    /// For changes of the manifest.
+    pub(super) fn lock_upkeep(&self) -> MutexGuard<'_, Upkeep> {
         self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

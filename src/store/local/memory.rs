@@ -6,16 +6,19 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use arc_swap::ArcSwap;
+
 use super::{
+    executor::beside_the_executor,
     journal::{Horizons, Journal, Place},
     manifest::Durability,
     record::Record,
-    recorder::Recorder,
+    recorder::{Recorder, Submitted},
 };
 use crate::gate::{
     denial::Denial,
@@ -27,19 +30,43 @@ use crate::gate::{
 /// Memories whose revocations are known, at most.
 const MAX_LINEAGE: usize = 1024;
 
+/// Revocations recorded together.
+const TOGETHER: usize = 4096;
+
 /// A memory, with or without a journal.
 #[derive(Debug)]
 pub(super) struct Memory {
     /// Its id, which tokens name.
     pub mem: MemoryId,
-    /// The memories before it whose revocations it knows, oldest first.
-    pub lineage: Vec<MemoryId>,
     /// The tokens used.
     pub seen: SeenSet,
-    /// What was taken back. Shared with the memory after it.
-    pub revoked: Arc<Revoked>,
+    /// What was taken back.
+    pub known: Known,
+    /// The memories before it, and of other gates, whose revocations it knows, oldest first.
+    lineage: ArcSwap<Vec<MemoryId>>,
     recorder: Option<Recorder>,
+    /// Held from taking a revocation in to sending it to the journal: who finds it known may then
+    /// wait for what was sent, and has waited for it.
+    taking: Mutex<()>,
+    /// Held while the lineage changes.
+    extending: Mutex<()>,
     ended: AtomicBool,
+}
+
+/// What is known of what was taken back; shared with the memory that comes after.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    /// What was taken back.
+    pub revoked: Arc<Revoked>,
+    /// Names the list of its changes.
+    pub list: [u8; 16],
+}
+
+impl Known {
+    /// Nothing was taken back yet.
+    pub(super) fn new(max_revocations: usize, random: fn() -> [u8; 16]) -> Self {
+        Self { revoked: Arc::new(Revoked::new(max_revocations)), list: random() }
+    }
 }
 
 /// Why a spend was not made.
@@ -63,17 +90,17 @@ impl Memory {
         mem: MemoryId,
         mut lineage: Vec<MemoryId>,
         max_entries: usize,
-        revoked: Arc<Revoked>,
+        known: Known,
     ) -> io::Result<Self> {
-        lineage.drain(..lineage.len().saturating_sub(MAX_LINEAGE));
+        bound(&mut lineage);
         let journal = match place {
             Some(place) => {
-                let (lineage, horizon) = (lineage.clone(), revoked.horizon());
-                Some(Journal::create(place, mem, lineage, &revoked.all(), horizon)?)
+                let (lineage, revoked) = (lineage.clone(), &known.revoked);
+                Some(Journal::create(place, mem, lineage, &revoked.all(), revoked.horizon())?)
             }
             None => None,
         };
-        Self::new(mem, lineage, SeenSet::new(max_entries), revoked, journal)
+        Self::new(mem, lineage, SeenSet::new(max_entries), known, journal)
     }
 
     /// A memory around what was read back.
@@ -84,11 +111,19 @@ impl Memory {
         mem: MemoryId,
         lineage: Vec<MemoryId>,
         seen: SeenSet,
-        revoked: Arc<Revoked>,
+        known: Known,
         journal: Option<Journal>,
     ) -> io::Result<Self> {
-        let recorder = journal.map(Recorder::new).transpose()?;
-        Ok(Self { mem, lineage, seen, revoked, recorder, ended: AtomicBool::new(false) })
+        Ok(Self {
+            mem,
+            seen,
+            known,
+            lineage: ArcSwap::from_pointee(lineage),
+            recorder: journal.map(Recorder::new).transpose()?,
+            taking: Mutex::default(),
+            extending: Mutex::default(),
+            ended: AtomicBool::new(false),
+        })
     }
 
     /// Records that the token `id` was used; returns when that is as durable as configured.
@@ -103,7 +138,8 @@ impl Memory {
     ) -> Result<Spent, Refused> {
         self.check().map_err(Refused::Ended)?;
         let spent = self.seen.spend(id, expires, now).map_err(Refused::Seen)?;
-        self.record(Record::Spent { id, expires }).await.map_err(Refused::Unrecorded)?;
+        let submitted = self.submit(&[Record::Spent { id, expires }]);
+        self.kept(submitted).await.map_err(Refused::Unrecorded)?;
         Ok(spent)
     }
 
@@ -112,15 +148,79 @@ impl Memory {
     /// # Errors
     /// [`Denial::StoreFull`]; [`Denial::StoreUnavailable`], where asking again is safe.
     pub(super) async fn revoke(&self, revocation: Revocation) -> Result<(), Denial> {
-        self.revoked.insert(revocation)?;
-        let recorded = self.record(Record::Revoked(revocation)).await;
-        recorded.map_err(|why| Denial::StoreUnavailable { unspent: true, why })
+        let submitted = {
+            let _taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
+            let news =
+                self.known.revoked.insert(revocation)?.then_some(Record::Revoked(revocation));
+            self.submit(news.as_slice())
+        };
+        let kept = self.kept(submitted).await;
+        kept.map_err(|why| Denial::StoreUnavailable { unspent: true, why })
     }
 
-    async fn record(&self, record: Record) -> Result<(), String> {
-        if let Some(recorder) = &self.recorder {
-            recorder.record(record).await?;
+    /// Takes in what other gates took back, and the memories that these are all revocations of;
+    /// tells how many were news.
+    ///
+    /// # Errors
+    /// Why this memory has ended: it must be told again.
+    pub(super) async fn merge(
+        &self,
+        revocations: &[Revocation],
+        lineage: &[MemoryId],
+    ) -> Result<usize, String> {
+        let mut count = 0;
+        for some in revocations.chunks(TOGETHER) {
+            let submitted = {
+                let _taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
+                let news = some.iter().filter(|revocation| self.known.revoked.hear(**revocation));
+                let news: Vec<_> = news.copied().map(Record::Revoked).collect();
+                count += news.len();
+                self.submit(&news)
+            };
+            self.kept(submitted).await?;
         }
+        // Only now: who is believed to know of a memory must know all of it.
+        self.extend(lineage)?;
+        self.check()?;
+        Ok(count)
+    }
+
+    fn extend(&self, more: &[MemoryId]) -> Result<(), String> {
+        if more.iter().all(|mem| self.knows(*mem)) {
+            return Ok(());
+        }
+        beside_the_executor(|| {
+            let _extending = self.extending.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lineage = Vec::clone(&self.lineage.load());
+            let news = more.iter().filter(|mem| !self.knows(**mem));
+            lineage.extend(news);
+            bound(&mut lineage);
+            if let Some(recorder) = &self.recorder {
+                recorder.journal().set_lineage(lineage.clone())?;
+            }
+            self.lineage.store(Arc::new(lineage));
+            Ok(())
+        })
+    }
+
+    /// Whether every revocation of a session begun under `mem` is known.
+    pub(super) fn knows(&self, mem: MemoryId) -> bool {
+        mem == self.mem || self.lineage.load().contains(&mem)
+    }
+
+    /// The memories whose revocations are all known, this one last.
+    pub(super) fn lineage(&self) -> Vec<MemoryId> {
+        self.lineage.load().iter().copied().chain([self.mem]).collect()
+    }
+
+    fn submit(&self, records: &[Record]) -> Submitted {
+        self.recorder
+            .as_ref()
+            .map_or_else(|| Submitted::Done(Ok(())), |recorder| recorder.submit(records))
+    }
+
+    async fn kept(&self, submitted: Submitted) -> Result<(), String> {
+        submitted.kept().await?;
         // A memory that ended meanwhile answers for nothing: what takes its place copied the
         // revocations after its end, and may have missed this one.
         self.check()
@@ -128,7 +228,7 @@ impl Memory {
 
     /// Whether the clock is so far behind what this memory has seen that it must be replaced.
     pub(super) fn clock_went_back(&self, now: u64) -> bool {
-        self.seen.clock_went_back(now) || self.revoked.misled_by(now)
+        self.seen.clock_went_back(now) || self.known.revoked.misled_by(now)
     }
 
     /// Drops what has expired: from memory first, which raises the horizons, then from disk.
@@ -137,10 +237,10 @@ impl Memory {
     /// Something that can be tried again; what cannot has ended this memory.
     pub(super) fn drop_expired(&self, now: u64) -> Result<(), String> {
         self.check()?;
-        if let Some(horizon) = self.revoked.due(now) {
+        if let Some(horizon) = self.known.revoked.due(now) {
             // A link whose revocation is forgotten must not come back with the clock.
             self.seen.raise_horizon(horizon);
-            self.revoked.forget(horizon);
+            self.known.revoked.forget(horizon);
         }
         self.seen.drop_expired(now);
         let Some(recorder) = &self.recorder else { return Ok(()) };
@@ -150,13 +250,13 @@ impl Memory {
             let (until, count) = segment.revocations();
             // Rewritten when that frees at least half a segment; so what is live stays within
             // twice its size, and is written at most twice as often as it came.
-            if count > 0 && until > self.revoked.horizon() {
+            if count > 0 && until > self.known.revoked.horizon() {
                 if count > segment.capacity() / 2 {
                     continue;
                 }
                 let live = journal.revocations_in(&segment)?.into_iter();
                 let live: Vec<_> = live
-                    .filter(|revocation| self.revoked.still_matters(revocation))
+                    .filter(|revocation| self.known.revoked.still_matters(revocation))
                     .map(Record::Revoked)
                     .collect();
                 journal.write(&live)?;
@@ -164,7 +264,8 @@ impl Memory {
             over.push(segment);
         }
         if !over.is_empty() {
-            let horizons = Horizons { spent: self.seen.horizon(), revoked: self.revoked.horizon() };
+            let horizons =
+                Horizons { spent: self.seen.horizon(), revoked: self.known.revoked.horizon() };
             journal.drop_segments(&over, horizons)?;
         }
         journal.add_segment().map_err(|error| format!("cannot prepare a segment: {error}"))
@@ -218,8 +319,8 @@ impl Memory {
     /// Whatever the disk says: it is not marked then.
     pub(super) async fn close(&self) -> io::Result<()> {
         if let Some(recorder) = &self.recorder {
-            recorder.drain().await;
-            let closed = recorder.journal().close();
+            let _ = recorder.submit(&[]).kept().await;
+            let closed = beside_the_executor(|| recorder.journal().close());
             self.ended.store(true, Ordering::SeqCst);
             return closed;
         }
@@ -231,4 +332,9 @@ impl Memory {
     pub(super) fn journal_size(&self) -> (usize, u64) {
         self.recorder.as_ref().map_or((0, 0), |recorder| recorder.journal().size())
     }
+}
+
+/// Lets the oldest go.
+fn bound(lineage: &mut Vec<MemoryId>) {
+    lineage.drain(..lineage.len().saturating_sub(MAX_LINEAGE));
 }

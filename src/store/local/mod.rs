@@ -1,6 +1,9 @@
 //! The memory of this gate alone: in this process, and in a journal on local disk.
 
+mod begin;
 pub mod disk;
+mod executor;
+mod heard;
 mod journal;
 mod load;
 mod local_disk;
@@ -9,11 +12,13 @@ mod manifest;
 mod memory;
 mod record;
 mod recorder;
+mod revoking;
 mod segment;
 mod spending;
 mod tail;
 
 use super::{error, options};
 
+pub use heard::Heard;
 pub use manifest::Durability;
 pub use spending::Local;

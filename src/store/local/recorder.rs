@@ -40,7 +40,31 @@ struct GroupCommit {
 struct Waiting {
     /// None asks only for everything before it to be done.
     record: Option<Record>,
-    done: oneshot::Sender<Result<(), Ended>>,
+    /// Whom to tell; none where a later one is asked for the same outcome.
+    done: Option<oneshot::Sender<Result<(), Ended>>>,
+}
+
+/// Records on their way.
+#[derive(Debug)]
+#[must_use = "what was not waited for may be lost"]
+pub(super) enum Submitted {
+    /// Written in place.
+    Done(Result<(), Ended>),
+    /// Waiting for their sync.
+    Waiting(oneshot::Receiver<Result<(), Ended>>),
+}
+
+impl Submitted {
+    /// Returns when they, and all that was submitted before them, are as durable as configured.
+    ///
+    /// # Errors
+    /// Why the journal has ended. Any of the records may be kept or not.
+    pub(super) async fn kept(self) -> Result<(), Ended> {
+        match self {
+            Self::Done(outcome) => outcome,
+            Self::Waiting(answer) => answer.await.map_err(|_| gone())?,
+        }
+    }
 }
 
 impl Recorder {
@@ -63,23 +87,15 @@ impl Recorder {
         Ok(Self { journal, group })
     }
 
-    /// Keeps a record; returns when it is as durable as configured.
+    /// Sends records on their way to the disk. None: what was submitted before is waited for.
     ///
-    /// If the caller goes away meanwhile, the record is kept all the same.
-    ///
-    /// # Errors
-    /// Why the journal has ended. The record may be kept or not.
-    pub(super) async fn record(&self, record: Record) -> Result<(), Ended> {
+    /// If the caller goes away afterwards, they are kept all the same.
+    pub(super) fn submit(&self, records: &[Record]) -> Submitted {
         match &self.group {
-            None => self.journal.write(&[record]),
-            Some(group) => group.ask(Some(record)).await,
-        }
-    }
-
-    /// Returns when everything that was asked for before has been answered.
-    pub(super) async fn drain(&self) {
-        if let Some(group) = &self.group {
-            let _ = group.ask(None).await;
+            None => Submitted::Done(self.journal.write(records)),
+            Some(group) => group
+                .submit(records)
+                .map_or_else(|| Submitted::Done(Err(gone())), Submitted::Waiting),
         }
     }
 
@@ -90,16 +106,26 @@ impl Recorder {
 }
 
 impl GroupCommit {
-    async fn ask(&self, record: Option<Record>) -> Result<(), Ended> {
+    /// None if the thread is gone.
+    fn submit(&self, records: &[Record]) -> Option<oneshot::Receiver<Result<(), Ended>>> {
         let (done, answer) = oneshot::channel();
-        let gone = || "the journal's thread is gone".to_owned();
-        {
-            let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            let queue = queue.as_ref().ok_or_else(gone)?;
-            queue.send(Waiting { record, done }).map_err(|_| gone())?;
+        let (last, before) = match records.split_last() {
+            Some((last, before)) => (Some(*last), before),
+            None => (None, records),
+        };
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = queue.as_ref()?;
+        for record in before {
+            queue.send(Waiting { record: Some(*record), done: None }).ok()?;
         }
-        answer.await.map_err(|_| gone())?
+        // A journal that ended with any before it has ended for this one.
+        queue.send(Waiting { record: last, done: Some(done) }).ok()?;
+        Some(answer)
     }
+}
+
+fn gone() -> Ended {
+    "the journal's thread is gone".to_owned()
 }
 
 impl Drop for GroupCommit {
@@ -118,9 +144,9 @@ fn commit_groups(journal: &Journal, waiting: &Receiver<Waiting>) {
         let group: Vec<_> = std::iter::once(first).chain(waiting.try_iter().take(GROUP)).collect();
         let records: Vec<_> = group.iter().filter_map(|waiting| waiting.record).collect();
         let outcome = journal.write(&records);
-        for waiting in group {
+        for done in group.into_iter().filter_map(|waiting| waiting.done) {
             // Whoever does not wait any more misses nothing.
-            let _ = waiting.done.send(outcome.clone());
+            let _ = done.send(outcome.clone());
         }
     }
 }

@@ -9,25 +9,21 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::{
-    runtime::{Handle, RuntimeFlavor},
-    task::block_in_place,
-};
 
 use super::{
     error::{NewMemory, StoreError, StoreNotice},
+    executor::beside_the_executor,
     journal::Place,
     load::{self, Found},
     lock::DirectoryLock,
-    memory::{Memory, Refused},
+    memory::{Known, Memory, Refused},
     options::{StoreOptions, StoreStatus},
     record::LATEST,
     segment,
 };
 use crate::gate::{
     denial::Denial,
-    id::{MemoryId, SessionId, TokenId},
-    revoked::{Revocation, Revoked},
+    id::{MemoryId, TokenId},
     seen::{NotSpent, SeenSet, Spent},
 };
 
@@ -39,11 +35,13 @@ const MAX_NOTICES: usize = 64;
 
 /// Which tokens were used, and what was taken back. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Local(Arc<Shared>);
+pub struct Local(pub(super) Arc<Shared>);
 
+/// What all clones of a store have in common.
 #[derive(Debug)]
-struct Shared {
-    current: ArcSwap<Memory>,
+pub(super) struct Shared {
+    /// The memory in force.
+    pub(super) current: ArcSwap<Memory>,
     options: StoreOptions,
     place: Option<Place>,
     random: fn() -> [u8; 16],
@@ -94,27 +92,27 @@ impl Local {
             disk: Arc::clone(&journal.disk),
         });
         let seen = SeenSet::new(options.max_entries);
-        let revoked = Revoked::new(options.max_revocations);
+        let known = Known::new(options.max_revocations, random);
         let found = match &place {
             Some(place) => {
                 notices.extend(load::foreign(&*place.disk, &place.dir));
-                load::load(place, &seen, &revoked, now)?
+                load::load(place, &seen, &known.revoked, now)?
             }
             None => Found::Lost(NewMemory::First),
         };
         let new_memories = NewMemory::LABELS.map(|_| AtomicU64::new(0));
         let memory = match found {
             Found::Whole { mem, lineage, journal } => {
-                let (entries, revocations) = (seen.entries(), revoked.entries());
+                let (entries, revocations) = (seen.entries(), known.revoked.entries());
                 notices.push_back(StoreNotice::Resumed { entries, revocations });
-                Memory::new(mem, lineage, seen, Arc::new(revoked), Some(*journal))
+                Memory::new(mem, lineage, seen, known, Some(*journal))
             }
             Found::Lost(why) => {
                 count(&new_memories, &why);
                 notices.push_back(StoreNotice::Replaced(why));
                 let (mem, max) = (MemoryId::from_bytes(random()), options.max_entries);
-                let revoked = Arc::new(Revoked::new(options.max_revocations));
-                Memory::create(place.clone(), mem, Vec::new(), max, revoked)
+                let known = Known::new(options.max_revocations, random);
+                Memory::create(place.clone(), mem, Vec::new(), max, known)
             }
         };
         let memory = memory.map_err(|error| match &place {
@@ -209,45 +207,6 @@ impl Local {
         memory.seen.look(id, expires, now)
     }
 
-    /// Takes something back: at once here, and as durably as a spend on return.
-    ///
-    /// # Errors
-    /// [`Denial::StoreFull`]; [`Denial::StoreUnavailable`]: it holds while this process lives,
-    /// and must be asked for again.
-    pub async fn revoke(&self, revocation: Revocation, now: u64) -> Result<(), Denial> {
-        self.mem(now)?;
-        let memory = self.0.current.load_full();
-        memory.revoke(revocation).await
-    }
-
-    /// Whether `caller` has taken back the link `id`.
-    pub fn link_revoked_by(&self, id: TokenId, caller: &str) -> bool {
-        self.0.current.load().revoked.link(id, caller)
-    }
-
-    /// Whether what was issued to `user` on `site` at `issued_at` was taken back.
-    pub fn user_revoked(&self, site: &str, user: &str, issued_at: u64) -> bool {
-        self.0.current.load().revoked.user(site, user, issued_at)
-    }
-
-    /// Whether the session was ended.
-    pub fn session_ended(&self, id: SessionId) -> bool {
-        self.0.current.load().revoked.session(id)
-    }
-
-    /// Whether revocations of what expires at `expires` may have been dropped already. By a right
-    /// clock that has expired; after one that was wrong, refusing it here is what keeps a session
-    /// that was ended from coming back.
-    pub fn forgotten(&self, expires: u64) -> bool {
-        expires <= self.0.current.load().revoked.horizon()
-    }
-
-    /// Whether every revocation of a session begun under `mem` is known here.
-    pub fn knows_sessions_of(&self, mem: MemoryId) -> bool {
-        let memory = self.0.current.load();
-        memory.mem == mem || memory.lineage.contains(&mem)
-    }
-
     /// How the store is doing.
     pub fn status(&self) -> StoreStatus {
         let memory = self.0.current.load();
@@ -263,7 +222,7 @@ impl Local {
             mem: memory.mem,
             entries: memory.seen.entries(),
             max_entries: memory.seen.max_entries(),
-            revocations: memory.revoked.entries(),
+            revocations: memory.known.revoked.entries(),
             horizon: memory.seen.horizon(),
             refused_full: self.0.refused_full.load(Ordering::Relaxed),
             new_memories,
@@ -336,16 +295,15 @@ impl Local {
         // First the end: what is recorded or taken back after it is not answered for, so that
         // nothing answered for is missing from what is copied now.
         old.end(&why.to_string());
-        let (lineage, revoked) = if old.revoked.misled_by(now) {
+        let (lineage, known) = if old.known.revoked.misled_by(now) {
             // Something forgotten may be valid again: no session from before is taken.
-            (Vec::new(), Arc::new(Revoked::new(self.0.options.max_revocations)))
+            (Vec::new(), Known::new(self.0.options.max_revocations, self.0.random))
         } else {
-            let lineage = old.lineage.iter().copied().chain([old.mem]).collect();
-            (lineage, Arc::clone(&old.revoked))
+            (old.lineage(), old.known.clone())
         };
         let mem = MemoryId::from_bytes((self.0.random)());
         let (place, max_entries) = (self.0.place.clone(), self.0.options.max_entries);
-        let create = || Memory::create(place, mem, lineage, max_entries, revoked);
+        let create = || Memory::create(place, mem, lineage, max_entries, known);
         match beside_the_executor(create) {
             Ok(memory) => {
                 self.0.current.store(Arc::new(memory));
@@ -373,12 +331,6 @@ impl Local {
             notices.push_back(notice);
         }
     }
-}
-
-/// Does what waits for a disk while other threads take over what the executor has waiting.
-fn beside_the_executor<T>(work: impl FnOnce() -> T) -> T {
-    let several = |runtime: Handle| runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
-    if Handle::try_current().is_ok_and(several) { block_in_place(work) } else { work() }
 }
 
 fn count(counters: &[AtomicU64; NewMemory::LABELS.len()], why: &NewMemory) {
