@@ -8,6 +8,7 @@ mod damage;
 mod faults;
 mod merge;
 mod owner;
+mod unlisted;
 mod upkeep;
 mod villain;
 

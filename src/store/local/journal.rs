@@ -139,11 +139,14 @@ impl Journal {
         let Place { disk, dir, segment_size, .. } = &self.place;
         let segment = Segment::create(&**disk, dir, self.mem, upkeep.next_number, *segment_size)?;
         upkeep.next_number += 1;
-        self.lock_tail().spares.push_back(segment);
-        disk.sync_dir(dir)
-            .and_then(|()| self.write_manifest(&upkeep, false))
+        let listed = disk
+            .sync_dir(dir)
+            .and_then(|()| self.write_manifest_with(&upkeep, Some(&segment), false))
             // Whether it is listed is unknown now: what is written to it may be lost.
-            .inspect_err(|error| drop(self.fail("list a segment", error)))
+            .inspect_err(|error| drop(self.fail("list a segment", error)));
+        // Not before it is listed: whoever finds it there writes to it.
+        self.lock_tail().spares.push_back(segment);
+        listed
     }
 
     /// Puts on disk what `durability = process` has left to the kernel, so that a disk that fails
@@ -298,8 +301,18 @@ impl Journal {
     /// # Errors
     /// Whatever the disk says; either manifest may be in place then.
     pub(super) fn write_manifest(&self, upkeep: &Upkeep, closed: bool) -> io::Result<()> {
+        self.write_manifest_with(upkeep, None, closed)
+    }
+
+    fn write_manifest_with(
+        &self,
+        upkeep: &Upkeep,
+        new: Option<&Segment>,
+        closed: bool,
+    ) -> io::Result<()> {
         let Place { dir, gate, boot, durability, disk, .. } = &self.place;
-        let segments = self.lock_tail().listed();
+        let mut segments = self.lock_tail().listed();
+        segments.extend(new.map(|segment| segment.listed(0)));
         let mut manifest = Manifest {
             gate: gate.clone(),
             mem: self.mem,

@@ -15,6 +15,7 @@ use std::{
 
 use super::{
     disk::{Disk, DiskFile, FileIdentity},
+    manifest::Listed,
     record::{Place, RECORD, Record},
 };
 use crate::gate::{id::MemoryId, seen::bucket_end};
@@ -202,6 +203,12 @@ impl Segment {
             self.file.sync_data()?;
         }
         Ok(())
+    }
+
+    /// As a manifest lists it, with so many records in it.
+    pub(super) fn listed(&self, records: u32) -> Listed {
+        let Self { number, size, identity, .. } = *self;
+        Listed { number, size, identity, records }
     }
 
     /// Gives its space back, even while its file is open.

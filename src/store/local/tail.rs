@@ -30,12 +30,6 @@ impl Tail {
             Ordering::Equal => self.next,
             Ordering::Greater => 0,
         };
-        let listed = |segment: &Arc<Segment>| Listed {
-            number: segment.number,
-            size: segment.size,
-            identity: segment.identity,
-            records: records(segment),
-        };
-        self.all().map(listed).collect()
+        self.all().map(|segment| segment.listed(records(segment))).collect()
     }
 }
