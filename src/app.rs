@@ -1,6 +1,6 @@
 //! Composition: a checked configuration in, a running gate out, and its orderly end.
 
-use std::sync::{Arc, Mutex, OnceLock, atomic::AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
@@ -82,7 +82,6 @@ pub async fn start(
             .iter()
             .map(|caller| (caller.name.clone(), Limiter::new(caller.rate)))
             .collect(),
-        issued_until: AtomicU64::new(0),
         spending: TaskTracker::new(),
         shutdown: shutdown.clone(),
         config,

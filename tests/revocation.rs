@@ -164,16 +164,19 @@ async fn a_caller_takes_back_only_on_its_own_sites_and_of_its_own_users() {
 
 #[tokio::test]
 async fn a_clock_that_was_ahead_hides_nothing_from_a_revocation() {
-    for ahead in [15, 3_600] {
-        let gate = Gate::start().await;
+    for (ahead, restarts) in [(15, false), (3_600, false), (15, true), (3_600, true)] {
+        let mut gate = Gate::start().await;
         gate.wait(ahead);
         let (link, cookie) = (gate.link(json!({})).await, gate.sign_in().await);
         gate.clock.set(gate.clock.now() - ahead);
+        if restarts {
+            gate = gate.restart().await;
+        }
         let asked = json!({ "user": "joe" });
         assert_eq!(gate.api().post_json("/v1/revocations", &asked).await.status, 204);
         wait(&gate, ahead + 1);
-        assert!(!signed_in(&gate, &cookie).await, "{ahead}");
-        assert_ne!(gate.open(&link).await.status, 303, "{ahead}");
+        assert!(!signed_in(&gate, &cookie).await, "{ahead} {restarts}");
+        assert_ne!(gate.open(&link).await.status, 303, "{ahead} {restarts}");
         gate.wait(60);
         gate.sign_in().await;
         gate.stop().await;

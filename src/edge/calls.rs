@@ -1,7 +1,5 @@
 //! The other calls of the API: redeem, inspect, revoke.
 
-use std::sync::atomic::Ordering;
-
 use http::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
@@ -158,7 +156,7 @@ pub(super) async fn revoke_user(call: &Call<'_>, value: Value) -> Result<Respons
     let now = call.gate.clock.now();
     let until = now + LONGEST_SESSION.max(LONGEST_LINK + LEEWAY);
     // Under a clock that has gone back, what was issued before is dated later than now.
-    let at = call.gate.issued_until.load(Ordering::SeqCst).max(now);
+    let at = call.gate.store.issued_until().max(now);
     for site in sites {
         for name in &names {
             let revocation = Revocation::user(&site, name, at, until);
@@ -170,7 +168,6 @@ pub(super) async fn revoke_user(call: &Call<'_>, value: Value) -> Result<Respons
         // So far back that the memory is replaced, and with it goes all that is dated ahead: the
         // next revocation need not reach there again.
         call.gate.store.mem(now)?;
-        call.gate.issued_until.store(now, Ordering::SeqCst);
     }
     // "Up to now" is over before the answer: a link asked for next is not hit.
     call.gate.clock.past(now).await;

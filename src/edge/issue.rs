@@ -96,12 +96,13 @@ pub(super) fn issue(call: &Call<'_>, ask: Ask) -> Result<Issued, Denial> {
     let dialect = ask.via.as_ref().map(|via| via.dialect);
     let permitted = policy::permit(ask, call.caller, &gate.config.sites, &gate.config.links)?;
     let site = permitted.site().clone();
-    let now = gate.issuing_now();
+    let now = gate.clock.now();
     let issuer = Issuer {
         iss: &gate.config.gate.issuer,
         gate: gate.config.reach.home(),
         mem: gate.store.mem(now)?,
     };
+    gate.store.issuing(now)?;
     let claims = permitted.claims(issuer, TokenId::from_bytes(entropy::random()), now);
     let token = gate.keys.load().ring.sign(&claims);
     let form = dialect.and_then(|dialect| site.forms.iter().find(|form| form.dialect == dialect));

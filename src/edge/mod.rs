@@ -18,13 +18,7 @@
 //! | `answer`, `respond`, `pages`, `page_headers`, `words` | what goes back |
 //! | `admin` | health, metrics, status |
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
@@ -91,8 +85,6 @@ pub struct Gate {
     pub passwords: Passwords,
     /// How fast each caller may ask, by its name.
     pub limiters: HashMap<String, Limiter>,
-    /// The latest second at which a link was issued or a session begun.
-    pub issued_until: AtomicU64,
     /// Redemptions under way: the gate ends after them, whoever hung up.
     pub spending: TaskTracker,
     /// Says when the gate is to end.
@@ -109,13 +101,6 @@ pub struct Keys {
 }
 
 impl Gate {
-    /// The time, as what is issued or begun now bears it.
-    pub(crate) fn issuing_now(&self) -> u64 {
-        let now = self.clock.now();
-        self.issued_until.fetch_max(now, Ordering::SeqCst);
-        now
-    }
-
     /// The site that this authority names.
     pub fn site_at(&self, authority: &str) -> Option<&Arc<Site>> {
         self.config.sites.iter().find(|site| site.origin.matches_authority(authority))

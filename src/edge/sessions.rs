@@ -52,7 +52,7 @@ pub(super) fn read(gate: &Gate, site: &Site, headers: &HeaderMap) -> Option<Sess
 
 /// The session that an admission opens.
 pub(super) fn begin(gate: &Gate, admission: &Admission) -> Session {
-    let now = gate.issuing_now();
+    let now = gate.clock.now();
     let claims = admission.claims();
     Session {
         user: claims.sub.clone(),
@@ -62,7 +62,7 @@ pub(super) fn begin(gate: &Gate, admission: &Admission) -> Session {
         id: SessionId::from_bytes(entropy::random()),
         mem: claims.mem,
         issued: claims.iat,
-        begun: now,
+        begun: gate.store.beginning(now),
         seen: now,
         expires: now + gate.config.session.ttl,
         ctx: claims.ctx.clone(),

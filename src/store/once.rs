@@ -118,6 +118,32 @@ impl Store {
         }
     }
 
+    /// Notes that something dated `now` is issued: taking its user back reaches it, whatever the
+    /// clock shows by then, also after a restart.
+    ///
+    /// # Errors
+    /// [`Denial::StoreUnavailable`]: it must not be issued.
+    pub fn issuing(&self, now: u64) -> Result<(), Denial> {
+        match &*self.0 {
+            Keeper::Local(local) => local.issuing(now),
+        }
+    }
+
+    /// As [`Store::issuing`], for a session whose link is spent already: tells the second that it
+    /// is to bear, which is `now` unless only an earlier one could be noted.
+    pub fn beginning(&self, now: u64) -> u64 {
+        match &*self.0 {
+            Keeper::Local(local) => local.beginning(now),
+        }
+    }
+
+    /// The latest second that anything issued, or any session begun, bears.
+    pub fn issued_until(&self) -> u64 {
+        match &*self.0 {
+            Keeper::Local(local) => local.issued_until(),
+        }
+    }
+
     /// Whether `caller` has taken back the link `id`.
     pub fn link_revoked_by(&self, id: TokenId, caller: &str) -> bool {
         match &*self.0 {

@@ -197,7 +197,7 @@ async fn another_version_and_another_gate_are_refused_and_left_alone() {
     assert_all_used(&store, COUNT, mem).await;
     drop(store);
 
-    let text = "oncegate-journal 2\nwhatever that is\n";
+    let text = "oncegate-journal 3\nwhatever that is\n";
     let sum = xxhash_rust::xxh3::xxh3_128(text.as_bytes());
     fs::write(dir.path().join("manifest"), format!("{text}xxh3 {sum:032x}\n")).unwrap();
     let before = files(dir.path());

@@ -6,10 +6,12 @@ mod clock;
 mod crowd;
 mod damage;
 mod faults;
+mod issuing;
 mod merge;
 mod owner;
 mod unlisted;
 mod upkeep;
+mod versions;
 mod villain;
 
 use std::{path::Path, sync::Arc, time::Duration};

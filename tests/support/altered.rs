@@ -58,7 +58,6 @@ impl Altered {
             directory: original.directory.clone(),
             passwords: original.passwords.clone(),
             limiters: limiters.collect(),
-            issued_until: std::sync::atomic::AtomicU64::new(0),
             spending: tokio_util::task::TaskTracker::new(),
             shutdown: shutdown.clone(),
         };

@@ -15,7 +15,8 @@ impl Journal {
     /// Creates the journal of a new memory in place of whatever is there.
     ///
     /// `revocations` are written before it counts; `lineage` are the memories they are of, and
-    /// `revoked_horizon` tells which of theirs are forgotten already.
+    /// `revoked_horizon` tells which of theirs are forgotten already, and `issued_until` the latest
+    /// second that anything issued under them bears.
     ///
     /// # Errors
     /// Whatever the disk says; the journal before, or nothing whole, is in place then.
@@ -25,10 +26,13 @@ impl Journal {
         lineage: Vec<MemoryId>,
         revocations: &[Revocation],
         revoked_horizon: u64,
+        issued_until: u64,
     ) -> io::Result<Self> {
         let (disk, dir) = (Arc::clone(&place.disk), place.dir.clone());
         let first = segment_numbers(&*disk, &dir)?.into_iter().max().unwrap_or(0) + 1;
-        let created = Self::create_from(first, place, mem, lineage, revocations, revoked_horizon);
+        let horizons = Horizons { spent: 0, revoked: revoked_horizon };
+        let created =
+            Self::create_from(first, place, mem, (lineage, revocations, horizons, issued_until));
         if created.is_err() {
             for number in
                 segment_numbers(&*disk, &dir)?.into_iter().filter(|number| *number >= first)
@@ -43,10 +47,9 @@ impl Journal {
         first: u64,
         place: Place,
         mem: MemoryId,
-        lineage: Vec<MemoryId>,
-        revocations: &[Revocation],
-        revoked_horizon: u64,
+        known: (Vec<MemoryId>, &[Revocation], Horizons, u64),
     ) -> io::Result<Self> {
+        let (lineage, revocations, horizons, issued_until) = known;
         let new_segment =
             |number| Segment::create(&*place.disk, &place.dir, mem, number, place.segment_size);
         let records: Vec<_> = revocations.iter().copied().map(Record::Revoked).collect();
@@ -64,8 +67,7 @@ impl Journal {
         }
         let spares = VecDeque::from([new_segment(number + 1)?]);
         let tail = Tail { full, current, next, spares };
-        let horizons = Horizons { spent: 0, revoked: revoked_horizon };
-        let journal = Self::new(place, mem, lineage, tail, number + 2, horizons);
+        let journal = Self::new(place, mem, lineage, tail, number + 2, horizons, issued_until);
         journal.place.disk.sync_dir(&journal.place.dir)?;
         journal.write_manifest(&journal.lock_upkeep(), false)?;
         journal.remove_unlisted();
@@ -80,11 +82,13 @@ impl Journal {
         place: Place,
         manifest: &Manifest,
         tail: Tail,
-        horizons: Horizons,
+        issued_until: u64,
     ) -> io::Result<Self> {
         let next = segment_numbers(&*place.disk, &place.dir)?.into_iter().max().unwrap_or(0) + 1;
         let lineage = manifest.lineage.clone();
-        let journal = Self::new(place, manifest.mem, lineage, tail, next, horizons);
+        let horizons = Horizons { spent: manifest.horizon, revoked: manifest.revoked_horizon };
+        let mem = manifest.mem;
+        let journal = Self::new(place, mem, lineage, tail, next, horizons, issued_until);
         // Not closed any more, and of this boot, before it takes a record.
         journal.write_manifest(&journal.lock_upkeep(), false)?;
         journal.remove_unlisted();

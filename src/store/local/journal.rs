@@ -10,7 +10,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::{
@@ -49,6 +52,8 @@ pub(super) struct Journal {
     mem: MemoryId,
     upkeep: Mutex<Upkeep>,
     tail: Mutex<Tail>,
+    /// Up to which second it is on record that things are issued.
+    issued_until: AtomicU64,
     /// Why it takes no more records.
     ended: OnceLock<String>,
 }
@@ -82,12 +87,14 @@ impl Journal {
         tail: Tail,
         next_number: u64,
         horizons: Horizons,
+        issued_until: u64,
     ) -> Self {
         Self {
             place,
             mem,
             upkeep: Mutex::new(Upkeep { next_number, horizons, lineage }),
             tail: Mutex::new(tail),
+            issued_until: AtomicU64::new(issued_until),
             ended: OnceLock::new(),
         }
     }
@@ -123,6 +130,21 @@ impl Journal {
             tail.next += u32::try_from(now.len()).unwrap_or(room);
             rest = later;
         }
+        Ok(())
+    }
+
+    /// Up to which second it is on record that things are issued.
+    pub(super) fn issued_until(&self) -> u64 {
+        self.issued_until.load(Ordering::SeqCst)
+    }
+
+    /// Puts on record that things are issued, dated up to `until`.
+    ///
+    /// # Errors
+    /// Why the journal has ended.
+    pub(super) fn issue_until(&self, until: u64) -> Result<(), Ended> {
+        self.write(&[Record::Issuing { until }])?;
+        self.issued_until.fetch_max(until, Ordering::SeqCst);
         Ok(())
     }
 
@@ -178,7 +200,7 @@ impl Journal {
             .map_err(|fault| self.fail("read back", &io::Error::other(fault)))?;
         let revoked = records.into_iter().filter_map(|record| match record {
             Record::Revoked(revocation) => Some(revocation),
-            Record::Spent { .. } => None,
+            Record::Spent { .. } | Record::Issuing { .. } => None,
         });
         Ok(revoked.collect())
     }
@@ -200,6 +222,9 @@ impl Journal {
         upkeep.horizons.revoked = upkeep.horizons.revoked.max(horizons.revoked);
         let gone = |kept: &Arc<Segment>| segments.iter().any(|s| s.number == kept.number);
         self.lock_tail().full.retain(|segment| !gone(segment));
+        // What they said of that, the manifest says from here on.
+        let issuing = segments.iter().map(|segment| segment.issuing_until()).max().unwrap_or(0);
+        self.issued_until.fetch_max(issuing, Ordering::SeqCst);
         self.write_manifest(&upkeep, false)
             .map_err(|error| self.fail("drop expired segments", &error))?;
         for segment in segments {
@@ -228,11 +253,12 @@ impl Journal {
         let _ = self.ended.set(why.to_owned());
     }
 
-    /// Ends the journal, all of it on disk and marked so.
+    /// Ends the journal, all of it on disk and marked so. `issued_until` is asked once it has
+    /// ended, when nothing is issued any more.
     ///
     /// # Errors
     /// Whatever the disk says; the mark is not made then.
-    pub(super) fn close(&self) -> io::Result<()> {
+    pub(super) fn close(&self, issued_until: impl FnOnce() -> u64) -> io::Result<()> {
         let upkeep = self.lock_upkeep();
         {
             let _tail = self.lock_tail();
@@ -240,6 +266,7 @@ impl Journal {
             let _ = self.ended.set("closed".to_owned());
         }
         self.sync_segments()?;
+        self.issued_until.store(issued_until(), Ordering::SeqCst);
         self.write_manifest(&upkeep, true)
     }
 
@@ -322,8 +349,10 @@ impl Journal {
             closed,
             horizon: upkeep.horizons.spent,
             revoked_horizon: upkeep.horizons.revoked,
+            issued_until: self.issued_until(),
             segments,
             identity: FileIdentity { inode: 0, born: None },
+            version: manifest::VERSION,
         };
         manifest.write(&**disk, dir)
     }
@@ -372,14 +401,14 @@ mod tests {
             disk: Arc::new(LocalDisk),
         };
         let mem = |n| MemoryId::from_bytes([n; 16]);
-        let old = Journal::create(place.clone(), mem(1), Vec::new(), &[], 0).unwrap();
+        let old = Journal::create(place.clone(), mem(1), Vec::new(), &[], 0, 0).unwrap();
         let record = Record::Spent { id: TokenId::from_bytes([1; 16]), expires: 60 };
         old.write(&[record]).unwrap();
         old.end("replaced");
-        let _new = Journal::create(place, mem(2), Vec::new(), &[], 0).unwrap();
+        let _new = Journal::create(place, mem(2), Vec::new(), &[], 0, 0).unwrap();
         // What was under way when it ended: records, a rotation, upkeep, a close.
         assert_eq!(old.write(&[record, record]), Err("replaced".to_owned()));
-        assert!(old.add_segment().is_err() && old.sync().is_err() && old.close().is_err());
+        assert!(old.add_segment().is_err() && old.sync().is_err() && old.close(|| 0).is_err());
         assert!(old.drop_segments(&old.expired(u64::MAX), Horizons::default()).is_err());
         assert_eq!(Manifest::read(&LocalDisk, dir.path()).unwrap().mem, mem(2));
         assert_eq!(segment_numbers(&LocalDisk, dir.path()).unwrap().len(), 2);

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, path::Path};
 use super::{
     disk::Disk,
     error::{NewMemory, StoreError, StoreNotice},
-    journal::{Horizons, Journal, Place, segment_numbers},
+    journal::{Journal, Place, segment_numbers},
     manifest::{self, Durability, Manifest, Unusable},
     record::Record,
     segment::{self, Segment},
@@ -66,27 +66,27 @@ pub(super) fn load(
     if manifest.durability == Durability::Process && !manifest.closed && !same_boot {
         return Ok(Found::Lost(NewMemory::Restarted));
     }
-    let tail = match read_segments(place, &manifest, seen, revoked, now) {
-        Ok(tail) => tail,
+    let (tail, issued_until) = match read_segments(place, &manifest, seen, revoked, now) {
+        Ok(read) => read,
         Err(fault) => return Ok(Found::Lost(NewMemory::Damaged(fault))),
     };
     seen.raise_horizon(manifest.horizon);
     revoked.forget(manifest.revoked_horizon);
-    let horizons = Horizons { spent: manifest.horizon, revoked: manifest.revoked_horizon };
-    let journal = Journal::resume(place.clone(), &manifest, tail, horizons)
+    let journal = Journal::resume(place.clone(), &manifest, tail, issued_until)
         .map_err(|error| StoreError::io("go on with the journal in", dir, error))?;
     let Manifest { mem, lineage, .. } = manifest;
     Ok(Found::Whole { mem, lineage, journal: Box::new(journal) })
 }
 
-/// Reads every segment in the order of its records.
+/// Reads every segment in the order of its records; tells up to which second things were issued.
 fn read_segments(
     place: &Place,
     manifest: &Manifest,
     seen: &SeenSet,
     revoked: &Revoked,
     now: u64,
-) -> Result<Tail, String> {
+) -> Result<(Tail, u64), String> {
+    let mut issued_until = manifest.issued_until;
     let mut full = Vec::new();
     let mut spares = VecDeque::new();
     let mut current = None;
@@ -116,6 +116,12 @@ fn read_segments(
             match record {
                 Record::Spent { id, expires } => seen.restore(id, expires, now),
                 Record::Revoked(revocation) => drop(revoked.restore(revocation)),
+                Record::Issuing { .. } if manifest.version < 2 => {
+                    return Err(format!("{name} has a record of a later version"));
+                }
+                // A closed journal says it exactly.
+                Record::Issuing { .. } if manifest.closed => {}
+                Record::Issuing { until } => issued_until = issued_until.max(until),
             }
         }
     }
@@ -130,7 +136,7 @@ fn read_segments(
             })
             .ok_or_else(|| format!("{} lists no segment", manifest::NAME))?,
     };
-    Ok(Tail { full, current, next, spares })
+    Ok((Tail { full, current, next, spares }, issued_until))
 }
 
 /// The files in `dir` that are none of ours. What a file system puts there itself is not told.

@@ -21,8 +21,9 @@ pub(super) const NAME: &str = "manifest";
 /// The name under which the next one is written.
 pub(super) const NEXT: &str = "manifest.new";
 
-/// The version of the format.
-pub(super) const VERSION: u32 = 1;
+/// The version of the format, with all that it lists. In version 1 nothing was noted of what is
+/// issued.
+pub(super) const VERSION: u32 = 2;
 
 const TITLE: &str = "oncegate-journal ";
 const SEAL: &str = "xxh3 ";
@@ -57,10 +58,17 @@ pub(super) struct Manifest {
     pub horizon: u64,
     /// The latest `until` whose revocations may be gone from it.
     pub revoked_horizon: u64,
+    /// The latest second that anything issued bears, as far as it was known by then; exactly that
+    /// in a closed journal.
+    #[serde(default)]
+    pub issued_until: u64,
     /// Its segments, in the order of their records.
     pub segments: Vec<Listed>,
     /// Of the file that holds this.
     pub identity: FileIdentity,
+    /// The version it was read in; it is written in [`VERSION`].
+    #[serde(skip)]
+    pub version: u32,
 }
 
 /// A segment as the manifest knows it.
@@ -146,10 +154,11 @@ impl Manifest {
             return Err(damaged("does not match its checksum"));
         }
         let (title, body) = text.split_once('\n').ok_or_else(|| damaged("has no content"))?;
-        if title != format!("{TITLE}{VERSION}") {
-            return Err(Unusable::Newer(title.chars().take(80).collect()));
-        }
-        serde_json::from_str(body).map_err(|error| damaged(&format!("cannot be read: {error}")))
+        let known = (1..=VERSION).find(|version| title == format!("{TITLE}{version}"));
+        let version = known.ok_or_else(|| Unusable::Newer(title.chars().take(80).collect()))?;
+        let manifest: Self = serde_json::from_str(body)
+            .map_err(|error| damaged(&format!("cannot be read: {error}")))?;
+        Ok(Self { version, ..manifest })
     }
 }
 
@@ -179,8 +188,10 @@ mod tests {
             closed: false,
             horizon: 7,
             revoked_horizon: 8,
+            issued_until: 9,
             segments: vec![Listed { number: 1, size: 4096, identity, records: 3 }],
             identity,
+            version: VERSION,
         }
     }
 
@@ -200,9 +211,9 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_not_taken_for_a_damaged_one() {
-        let text = format!("{TITLE}2\nsomething else\n");
+        let text = format!("{TITLE}3\nsomething else\n");
         let sealed = format!("{text}{SEAL}{:032x}\n", xxh3_128(text.as_bytes()));
-        let newer = Unusable::Newer(format!("{TITLE}2"));
+        let newer = Unusable::Newer(format!("{TITLE}3"));
         assert_eq!(Manifest::decode(sealed.as_bytes()), Err(newer));
     }
 }

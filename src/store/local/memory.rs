@@ -7,7 +7,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -30,6 +30,10 @@ use crate::gate::{
 /// Memories whose revocations are known, at most.
 const MAX_LINEAGE: usize = 1024;
 
+/// Seconds for which issuing is recorded in advance. After a crash a user is taken back that far
+/// beyond the last link: less than a clock is corrected by without anyone's notice.
+const AHEAD: u64 = 6;
+
 /// Revocations recorded together.
 const TOGETHER: usize = 4096;
 
@@ -48,7 +52,7 @@ pub(super) struct Memory {
     /// Held from taking a revocation in to sending it to the journal: who finds it known may then
     /// wait for what was sent, and has waited for it.
     taking: Mutex<()>,
-    /// Held while the lineage changes.
+    /// Held while the lineage changes, or what may be issued.
     extending: Mutex<()>,
     ended: AtomicBool,
 }
@@ -60,12 +64,16 @@ pub(super) struct Known {
     pub revoked: Arc<Revoked>,
     /// Names the list of its changes.
     pub list: [u8; 16],
+    /// The latest second that anything issued bears: under a clock that went back, taking a user
+    /// back has to reach that far.
+    pub issued_until: Arc<AtomicU64>,
 }
 
 impl Known {
     /// Nothing was taken back yet.
     pub(super) fn new(max_revocations: usize, random: fn() -> [u8; 16]) -> Self {
-        Self { revoked: Arc::new(Revoked::new(max_revocations)), list: random() }
+        let revoked = Arc::new(Revoked::new(max_revocations));
+        Self { revoked, list: random(), issued_until: Arc::default() }
     }
 }
 
@@ -96,7 +104,9 @@ impl Memory {
         let journal = match place {
             Some(place) => {
                 let (lineage, revoked) = (lineage.clone(), &known.revoked);
-                Some(Journal::create(place, mem, lineage, &revoked.all(), revoked.horizon())?)
+                let issued_until = known.issued_until.load(Ordering::SeqCst);
+                let (revocations, horizon) = (revoked.all(), revoked.horizon());
+                Some(Journal::create(place, mem, lineage, &revocations, horizon, issued_until)?)
             }
             None => None,
         };
@@ -114,6 +124,9 @@ impl Memory {
         known: Known,
         journal: Option<Journal>,
     ) -> io::Result<Self> {
+        if let Some(journal) = &journal {
+            known.issued_until.fetch_max(journal.issued_until(), Ordering::SeqCst);
+        }
         Ok(Self {
             mem,
             seen,
@@ -213,6 +226,35 @@ impl Memory {
         self.lineage.load().iter().copied().chain([self.mem]).collect()
     }
 
+    /// Notes that something dated `now` is issued: on record before this returns, a few seconds
+    /// ahead, so that it costs a record only now and then.
+    ///
+    /// # Errors
+    /// Why this memory has ended.
+    pub(super) fn issuing(&self, now: u64) -> Result<(), String> {
+        // First: a memory that takes this one's place reads it when this one has ended.
+        self.known.issued_until.fetch_max(now, Ordering::SeqCst);
+        if now > self.issuing_until() {
+            beside_the_executor(|| self.issue_ahead(now))?;
+        }
+        self.check()
+    }
+
+    /// The latest second at which things can be issued without another record.
+    pub(super) fn issuing_until(&self) -> u64 {
+        self.recorder.as_ref().map_or(u64::MAX, |recorder| recorder.journal().issued_until())
+    }
+
+    fn issue_ahead(&self, now: u64) -> Result<(), String> {
+        let _extending = self.extending.lock().unwrap_or_else(PoisonError::into_inner);
+        match &self.recorder {
+            Some(recorder) if now + AHEAD / 2 > self.issuing_until() => {
+                recorder.journal().issue_until(now.saturating_add(AHEAD))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn submit(&self, records: &[Record]) -> Submitted {
         self.recorder
             .as_ref()
@@ -237,6 +279,10 @@ impl Memory {
     /// Something that can be tried again; what cannot has ended this memory.
     pub(super) fn drop_expired(&self, now: u64) -> Result<(), String> {
         self.check()?;
+        // While things are being issued, none of them has to wait for a record.
+        if self.known.issued_until.load(Ordering::SeqCst).abs_diff(now) < AHEAD / 2 {
+            self.issue_ahead(now)?;
+        }
         if let Some(horizon) = self.known.revoked.due(now) {
             // A link whose revocation is forgotten must not come back with the clock.
             self.seen.raise_horizon(horizon);
@@ -320,7 +366,9 @@ impl Memory {
     pub(super) async fn close(&self) -> io::Result<()> {
         if let Some(recorder) = &self.recorder {
             let _ = recorder.submit(&[]).kept().await;
-            let closed = beside_the_executor(|| recorder.journal().close());
+            let closed = beside_the_executor(|| {
+                recorder.journal().close(|| self.known.issued_until.load(Ordering::SeqCst))
+            });
             self.ended.store(true, Ordering::SeqCst);
             return closed;
         }

@@ -2,9 +2,9 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0–15 | the id: of a token, a session, or the key of a user |
+//! | 0–15 | the id: of a token, a session, the key of a user; or zeros |
 //! | 16 | the kind; never zero |
-//! | 17–21 | until when it matters, seconds since the Unix epoch |
+//! | 17–21 | until when it matters; until when things may be issued; seconds since the Unix epoch |
 //! | 22–26 | the time it speaks of, or the tag of the caller |
 //! | 27–31 | checksum: XXH3 over memory, segment, place and the bytes before |
 //!
@@ -29,6 +29,7 @@ const SPENT: u8 = 1;
 const LINK: u8 = 2;
 const USER: u8 = 3;
 const SESSION: u8 = 4;
+const ISSUING: u8 = 5;
 
 /// What a record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,11 @@ pub(super) enum Record {
     },
     /// Something was taken back.
     Revoked(Revocation),
+    /// Things are being issued, dated up to this second. Since version 2 of the manifest.
+    Issuing {
+        /// The latest second that they may bear.
+        until: u64,
+    },
 }
 
 /// Where a record stands.
@@ -60,6 +66,7 @@ impl Record {
     pub(super) fn encode(&self, place: Place) -> [u8; RECORD] {
         let (id, kind, until, last) = match self {
             Self::Spent { id, expires } => (*id.as_bytes(), SPENT, *expires, [0; 5]),
+            Self::Issuing { until } => ([0; 16], ISSUING, *until, [0; 5]),
             Self::Revoked(Revocation { what, at, until }) => match what {
                 Revoke::Link(id, tag) => (*id.as_bytes(), LINK, *until, tag.0),
                 Revoke::User(key) => (key.0, USER, *until, five(*at)),
@@ -89,6 +96,7 @@ impl Record {
             SPENT => Some(Self::Spent { id: TokenId::from_bytes(*id), expires: until }),
             LINK => revoked(Revoke::Link(TokenId::from_bytes(*id), CallerTag(*last)), 0),
             USER => revoked(Revoke::User(UserKey(*id)), number(*last)),
+            ISSUING => Some(Self::Issuing { until }),
             SESSION => revoked(Revoke::Session(SessionId::from_bytes(*id)), 0),
             _ => None,
         }
@@ -119,7 +127,7 @@ mod tests {
 
     const AT: Place = Place { mem: MemoryId::from_bytes([9; 16]), segment: 3, index: 7 };
 
-    fn records() -> [Record; 5] {
+    fn records() -> [Record; 6] {
         let revoked = |what, at| Record::Revoked(Revocation { what, at, until: 1_764_000_060 });
         [
             Record::Spent { id: TokenId::from_bytes([1; 16]), expires: 1_764_000_060 },
@@ -127,6 +135,7 @@ mod tests {
             revoked(Revoke::Link(TokenId::from_bytes([2; 16]), CallerTag([1, 2, 3, 4, 5])), 0),
             revoked(Revoke::User(UserKey([3; 16])), 1_764_000_000),
             revoked(Revoke::Session(SessionId::from_bytes([4; 16])), 0),
+            Record::Issuing { until: 1_764_000_005 },
         ]
     }
 

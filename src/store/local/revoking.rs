@@ -1,5 +1,7 @@
 //! What was taken back: here, and by other gates.
 
+use std::sync::atomic::Ordering;
+
 use super::{heard::Heard, memory::Known, spending::Local};
 use crate::gate::{
     denial::Denial,
@@ -39,7 +41,7 @@ impl Local {
     /// ask with next. All of it, where nothing or another list was heard of.
     pub fn since(&self, heard: Option<Heard>, limit: usize) -> (Vec<Revocation>, Heard) {
         let memory = self.0.current.load();
-        let Known { revoked, list } = &memory.known;
+        let Known { revoked, list, .. } = &memory.known;
         let heard = heard.filter(|heard| heard.list == *list).map_or(0, |heard| heard.number);
         let (revocations, number) = revoked.since(heard, limit);
         (revocations, Heard { list: *list, number })
@@ -47,7 +49,7 @@ impl Local {
 
     /// The latest change there is to hear of.
     pub fn latest(&self) -> Heard {
-        let Known { revoked, list } = &self.0.current.load().known;
+        let Known { revoked, list, .. } = &self.0.current.load().known;
         Heard { list: *list, number: revoked.latest() }
     }
 
@@ -56,6 +58,28 @@ impl Local {
     /// To be asked before [`Local::since`]: what is heard then is all of theirs.
     pub fn lineage(&self) -> Vec<MemoryId> {
         self.0.current.load().lineage()
+    }
+
+    /// Notes that something dated `now` is issued, or a session begun: taking its user back reaches
+    /// it, whatever the clock shows by then, and whether this process lives or not.
+    ///
+    /// # Errors
+    /// [`Denial::StoreUnavailable`]: it must not be issued.
+    pub fn issuing(&self, now: u64) -> Result<(), Denial> {
+        let issuing = self.0.current.load().issuing(now);
+        issuing.map_err(|why| Denial::StoreUnavailable { unspent: true, why })
+    }
+
+    /// As [`Local::issuing`], for what cannot be refused any more: tells the second that it is to
+    /// bear instead of `now`, where only an earlier one is on record.
+    pub fn beginning(&self, now: u64) -> u64 {
+        let memory = self.0.current.load();
+        memory.issuing(now).map_or_else(|_| now.min(memory.issuing_until()), |()| now)
+    }
+
+    /// The latest second that anything issued bears.
+    pub fn issued_until(&self) -> u64 {
+        self.0.current.load().known.issued_until.load(Ordering::SeqCst)
     }
 
     /// Whether `caller` has taken back the link `id`.

@@ -45,6 +45,8 @@ pub(super) struct Segment {
     /// The latest `until` of a revocation in it.
     revoked_until: AtomicU64,
     revocations: AtomicU32,
+    /// Up to which second it says that things are issued.
+    issuing_until: AtomicU64,
 }
 
 /// Why a segment is not whole.
@@ -129,6 +131,7 @@ impl Segment {
             spent_until: AtomicU64::new(0),
             revoked_until: AtomicU64::new(0),
             revocations: AtomicU32::new(0),
+            issuing_until: AtomicU64::new(0),
         }
     }
 
@@ -145,7 +148,7 @@ impl Segment {
         let (head, body) =
             bytes.split_first_chunk::<HEADER>().ok_or_else(|| format!("{name} has no header"))?;
         if *head != header(mem, number, size) {
-            return Err(format!("{name} has a damaged header"));
+            return Err(format!("{name} has a damaged header, or one of another version"));
         }
         let (slots, rest) = body.as_chunks::<RECORD>();
         if rest.iter().any(|byte| *byte != 0) {
@@ -229,10 +232,18 @@ impl Segment {
         (self.revoked_until.load(Ordering::SeqCst), self.revocations.load(Ordering::SeqCst))
     }
 
+    /// Up to which second it says that things are issued; 0 where it does not.
+    pub(super) fn issuing_until(&self) -> u64 {
+        self.issuing_until.load(Ordering::SeqCst)
+    }
+
     fn note(&self, record: &Record) {
         match record {
             Record::Spent { expires, .. } => {
                 self.spent_until.fetch_max(bucket_end(*expires), Ordering::SeqCst);
+            }
+            Record::Issuing { until } => {
+                self.issuing_until.fetch_max(*until, Ordering::SeqCst);
             }
             Record::Revoked(revocation) => {
                 self.revoked_until.fetch_max(revocation.until, Ordering::SeqCst);
