@@ -1,4 +1,10 @@
-//! The seen-set: memory and time an entry takes. Figures, not assertions.
+//! The seen-set: memory and time an entry takes, and the longest time that one spend took while the
+//! set grew and shrank. Figures, not assertions.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use oncegate::{
@@ -16,7 +22,71 @@ fn main() {
         println!("{entries:>9} entries: {} bytes an entry", bytes.div_ceil(entries));
         black_box(&seen);
     }
+    let seen = SeenSet::new(2 * MANY);
+    spend_all("growing to 5 M in one bucket", &seen, MANY, |_| NOW + 900, &AtomicU64::new(NOW));
+    everything_expires(&seen);
+    drop(seen);
+    let seen = SeenSet::new(2 * MANY);
+    spend_all("growing to 5 M in 57 buckets", &seen, MANY, expiry, &AtomicU64::new(NOW));
+    everything_expires(&seen);
+    drop(seen);
     divan::main();
+}
+
+const MANY: usize = 5_000_000;
+
+/// Spends go on while all that was spent before expires, and upkeep does its part.
+fn everything_expires(seen: &SeenSet) {
+    let (clock, over) = (AtomicU64::new(NOW + 1_000), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                std::thread::park_timeout(Duration::from_millis(50));
+                let started = Instant::now();
+                seen.drop_expired(clock.load(Ordering::SeqCst));
+                let took = started.elapsed();
+                if took > Duration::from_millis(5) {
+                    println!("{:>34}: {took:.1?}", "meanwhile, upkeep freed it in");
+                }
+            }
+        });
+        spend_all(
+            "while they all expire",
+            seen,
+            MANY / 2,
+            |n| NOW + 1_000 + expiry(n) - NOW,
+            &clock,
+        );
+        over.store(true, Ordering::SeqCst);
+    });
+}
+
+/// Spends so many, and prints the longest time one took: by the wall, and of it by this thread,
+/// which tells what the set costs from what the machine did meanwhile.
+fn spend_all(
+    what: &str,
+    seen: &SeenSet,
+    count: usize,
+    expires: impl Fn(usize) -> u64,
+    clock: &AtomicU64,
+) {
+    let (mut wall, mut own, mut over) = (Duration::ZERO, Duration::ZERO, 0);
+    for n in 0..count {
+        let (id, expires) = (TokenId::from_bytes(random()), expires(n));
+        let (started, started_own) = (Instant::now(), own_time());
+        let spent = black_box(seen.spend(id, expires, || clock.load(Ordering::SeqCst)));
+        let (took_own, took) = (own_time().saturating_sub(started_own), started.elapsed());
+        assert!(spent.is_ok());
+        (wall, own) = (wall.max(took), own.max(took_own));
+        over += usize::from(took > Duration::from_millis(1));
+    }
+    println!("{what:>34}: longest spend {wall:.1?}, {own:.1?} of its own; {over} over 1 ms");
+}
+
+/// The time this thread has had of a processor.
+fn own_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }
 
 /// Lifetimes of 1 to 900 seconds, as links have.

@@ -4,14 +4,17 @@
 //! has expired goes a whole bucket of time at once, and the horizon remembers how far that went:
 //! nothing that expires at or before it is admitted, whatever the clock says by then.
 
+mod bucket;
+
 use std::{
-    collections::{BTreeMap, HashSet},
-    hash::{BuildHasherDefault, Hasher},
+    collections::BTreeMap,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
+
+use self::bucket::Bucket;
 
 use super::{denial::Denial, id::TokenId};
 
@@ -64,7 +67,9 @@ pub struct SeenSet {
 struct Shard {
     horizon: u64,
     /// By the end of the bucket: the ids that expire within the [`BUCKET`] seconds up to it.
-    buckets: BTreeMap<u64, HashSet<u64, BuildHasherDefault<AlreadyRandom>>>,
+    buckets: BTreeMap<u64, Bucket>,
+    /// Buckets that have ended, until somebody has the time to free what they took.
+    ended: Vec<Bucket>,
 }
 
 impl SeenSet {
@@ -97,7 +102,7 @@ impl SeenSet {
         match self.check_and_insert(id, expires, &now) {
             // What expired in the other shards still counts, and may make room.
             Err(NotSpent::Denied(Denial::StoreFull)) => {
-                self.drop_expired(now());
+                self.sweep(now());
                 self.check_and_insert(id, expires, &now)
             }
             outcome => outcome,
@@ -121,7 +126,7 @@ impl SeenSet {
             return Err(NotSpent::Denied(Denial::Expired(expires)));
         }
         let (end, key) = (bucket_end(expires), key(id));
-        if shard.buckets.get(&end).is_some_and(|bucket| bucket.contains(&key)) {
+        if shard.buckets.get(&end).is_some_and(|bucket| bucket.contains(key)) {
             return Err(NotSpent::Denied(Denial::AlreadyUsed));
         }
         self.entries
@@ -143,7 +148,7 @@ impl SeenSet {
             return Err(Denial::Expired(expires));
         }
         match shard.buckets.get(&bucket_end(expires)) {
-            Some(bucket) if bucket.contains(&key(id)) => Err(Denial::AlreadyUsed),
+            Some(bucket) if bucket.contains(key(id)) => Err(Denial::AlreadyUsed),
             _ => Ok(()),
         }
     }
@@ -161,8 +166,18 @@ impl SeenSet {
         }
     }
 
-    /// Drops every bucket that has ended by `now`; the work is per bucket, not per entry.
+    /// Drops every bucket that has ended by `now`, and gives back the memory of those that ended
+    /// since this was last called: that takes its time, which no spend does.
     pub fn drop_expired(&self, now: u64) {
+        self.sweep(now);
+        for shard in &self.shards {
+            let ended = std::mem::take(&mut lock(shard).ended);
+            drop(ended);
+        }
+    }
+
+    /// Ends every bucket that is over by `now`; the work is per bucket, not per entry.
+    fn sweep(&self, now: u64) {
         // Buckets end at whole multiples: within one, a second sweep would find nothing. Not
         // "earlier than": the clock may have been ahead at the last one.
         if self.swept.load(Ordering::SeqCst) == now / BUCKET {
@@ -215,6 +230,7 @@ impl SeenSet {
             // The horizon first: at no moment is an entry gone and its expiry still admitted.
             self.raise_shard(shard, end);
             self.entries.fetch_sub(bucket.len(), Ordering::SeqCst);
+            shard.ended.push(bucket);
         }
     }
 
@@ -239,26 +255,6 @@ fn key(id: TokenId) -> u64 {
 /// A shard is whole between any two of its statements, so a panic elsewhere does not spoil it.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Hashes nothing: ids are random, made here, and nobody else chooses them.
-#[derive(Debug, Default)]
-struct AlreadyRandom(u64);
-
-impl Hasher for AlreadyRandom {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 #[cfg(test)]
@@ -379,6 +375,34 @@ mod tests {
         let later = bucket_end(NOW + 60);
         let _ = seen.spend(other, later + 60, || later).unwrap();
         assert_eq!(seen.entries(), 1);
+    }
+
+    #[test]
+    fn what_ended_is_set_aside_by_a_spend_and_freed_by_upkeep() {
+        let seen = SeenSet::new(1_000);
+        for n in 0..500 {
+            let _ = seen.spend(id(n), NOW + 60, || NOW).unwrap();
+        }
+        let later = bucket_end(NOW + 60);
+        let aside = || -> usize {
+            seen.shards
+                .iter()
+                .flat_map(|shard| lock(shard).ended.iter().map(Bucket::len).collect::<Vec<_>>())
+                .sum()
+        };
+        for n in 500..1_000 {
+            let _ = seen.spend(id(n), later + 60, || later).unwrap();
+        }
+        assert_eq!(aside() + seen.entries(), 1_000);
+        assert!(aside() > 0);
+        seen.drop_expired(later);
+        assert_eq!((aside(), seen.entries()), (0, 500));
+        // Also where another sweep of the same bucket has nothing left to do.
+        let last = bucket_end(later + 60);
+        seen.sweep(last);
+        assert_eq!((aside(), seen.entries()), (500, 0));
+        seen.drop_expired(last);
+        assert_eq!(aside(), 0);
     }
 
     #[test]
