@@ -30,7 +30,7 @@ const KEEP: u64 = 3_600;
 /// What is taken back, and until when that matters (seconds since the Unix epoch).
 ///
 /// `until` must not be before the last moment at which what is revoked could be valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Revocation {
     /// What is taken back.
     pub what: Revoke,
@@ -261,9 +261,13 @@ impl Revoked {
         inner.changes.values().filter_map(|what| inner.revocation(what)).collect()
     }
 
-    /// Whether `revocation` is among those remembered, or would be if it were inserted now.
-    pub fn still_matters(&self, revocation: &Revocation) -> bool {
-        bucket_end(revocation.until) > self.read().horizon
+    /// Whether less would be remembered without this record of it.
+    pub fn rests_on(&self, Revocation { what, at, until }: &Revocation) -> bool {
+        // Of several records the later moment may be in one, the later end in another.
+        self.read()
+            .entries
+            .get(what)
+            .is_some_and(|times| *until == times.until || (*at == times.at && *at > 0))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Inner> {
@@ -366,7 +370,24 @@ mod tests {
         assert!(!revoked.session(session(1)) && revoked.session(session(2)));
         assert_eq!((revoked.entries(), revoked.horizon()), (1, bucket_end(NOW)));
         assert!(!revoked.misled_by(NOW + HOUR) && revoked.misled_by(NOW - 1));
-        assert!(!revoked.still_matters(&Revocation::session(session(1), NOW)));
+        assert!(!revoked.rests_on(&Revocation::session(session(1), NOW)));
+    }
+
+    #[test]
+    fn what_is_remembered_rests_on_the_records_with_its_latest_times() {
+        let revoked = Revoked::new(10);
+        let joe = |at, until| Revocation::user("panel", "joe", at, until);
+        for record in [joe(NOW, NOW + 60), joe(NOW + 5, NOW + 90), joe(NOW + 7, NOW + 80)] {
+            revoked.insert(record).unwrap();
+        }
+        assert!(
+            revoked.rests_on(&joe(NOW + 7, NOW + 80)) && revoked.rests_on(&joe(NOW + 5, NOW + 90))
+        );
+        assert!(!revoked.rests_on(&joe(NOW, NOW + 60)));
+        let session = |until| Revocation::session(SessionId::from_bytes([1; 16]), until);
+        revoked.insert(session(NOW)).unwrap();
+        revoked.insert(session(NOW + 60)).unwrap();
+        assert!(revoked.rests_on(&session(NOW + 60)) && !revoked.rests_on(&session(NOW)));
     }
 
     #[test]

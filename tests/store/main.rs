@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod clock;
+mod compaction;
 mod crowd;
 mod damage;
 mod faults;

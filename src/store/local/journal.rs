@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -23,7 +23,7 @@ use super::{
     segment::{self, Segment},
     tail::Tail,
 };
-use crate::gate::{id::MemoryId, revoked::Revocation};
+use crate::gate::id::MemoryId;
 
 /// Where journals are kept, and how.
 #[derive(Debug, Clone)]
@@ -54,6 +54,8 @@ pub(super) struct Journal {
     tail: Mutex<Tail>,
     /// Up to which second it is on record that things are issued.
     issued_until: AtomicU64,
+    segments: AtomicUsize,
+    bytes: AtomicU64,
     /// Why it takes no more records.
     ended: OnceLock<String>,
 }
@@ -89,14 +91,18 @@ impl Journal {
         horizons: Horizons,
         issued_until: u64,
     ) -> Self {
-        Self {
+        let journal = Self {
             place,
             mem,
             upkeep: Mutex::new(Upkeep { next_number, horizons, lineage }),
             tail: Mutex::new(tail),
             issued_until: AtomicU64::new(issued_until),
+            segments: AtomicUsize::new(0),
+            bytes: AtomicU64::new(0),
             ended: OnceLock::new(),
-        }
+        };
+        journal.measure();
+        journal
     }
 
     /// Keeps `records`, as durably as configured; all of them, or the journal ends.
@@ -168,6 +174,7 @@ impl Journal {
             .inspect_err(|error| drop(self.fail("list a segment", error)));
         // Not before it is listed: whoever finds it there writes to it.
         self.lock_tail().spares.push_back(segment);
+        self.measure();
         listed
     }
 
@@ -182,27 +189,25 @@ impl Journal {
         self.sync_segments().map_err(|error| self.fail("sync", &error))
     }
 
-    /// The full segments whose tokens have all expired by `now`.
-    pub(super) fn expired(&self, now: u64) -> Vec<Arc<Segment>> {
-        let tail = self.lock_tail();
-        tail.full.iter().filter(|segment| segment.spent_until() <= now).cloned().collect()
+    /// The full segments, the oldest first.
+    pub(super) fn full(&self) -> Vec<Arc<Segment>> {
+        self.lock_tail().full.clone()
     }
 
-    /// The revocations recorded in a full segment.
+    /// The records in those.
+    pub(super) fn full_records(&self) -> u64 {
+        self.lock_tail().full.iter().map(|segment| u64::from(segment.capacity())).sum()
+    }
+
+    /// The records in a full segment.
     ///
     /// # Errors
     /// Why the journal has ended: it cannot be read back.
-    pub(super) fn revocations_in(&self, segment: &Segment) -> Result<Vec<Revocation>, Ended> {
+    pub(super) fn records_in(&self, segment: &Segment) -> Result<Vec<Record>, Ended> {
         let path = self.place.dir.join(segment::name(segment.number));
         let bytes = self.place.disk.read(&path).map_err(|error| self.fail("read back", &error))?;
-        let records = segment
-            .decode(self.mem, &bytes)
-            .map_err(|fault| self.fail("read back", &io::Error::other(fault)))?;
-        let revoked = records.into_iter().filter_map(|record| match record {
-            Record::Revoked(revocation) => Some(revocation),
-            Record::Spent { .. } | Record::Issuing { .. } => None,
-        });
-        Ok(revoked.collect())
+        let records = segment.decode(self.mem, &bytes);
+        records.map_err(|fault| self.fail("read back", &io::Error::other(fault)))
     }
 
     /// Drops `segments`, of which nothing is needed past `horizons`: the manifest first.
@@ -216,12 +221,11 @@ impl Journal {
     ) -> Result<(), Ended> {
         let mut upkeep = self.lock_upkeep();
         self.check()?;
-        // Their own, too: a clock stepped to and fro can have kept the sweep from a late entry.
-        let spent = segments.iter().map(|segment| segment.spent_until()).max().unwrap_or(0);
-        upkeep.horizons.spent = upkeep.horizons.spent.max(horizons.spent).max(spent);
+        upkeep.horizons.spent = upkeep.horizons.spent.max(horizons.spent);
         upkeep.horizons.revoked = upkeep.horizons.revoked.max(horizons.revoked);
         let gone = |kept: &Arc<Segment>| segments.iter().any(|s| s.number == kept.number);
         self.lock_tail().full.retain(|segment| !gone(segment));
+        self.measure();
         // What they said of that, the manifest says from here on.
         let issuing = segments.iter().map(|segment| segment.issuing_until()).max().unwrap_or(0);
         self.issued_until.fetch_max(issuing, Ordering::SeqCst);
@@ -299,10 +303,15 @@ impl Journal {
         self.place.gather && self.place.durability == Durability::Power
     }
 
-    /// How many segments there are, and their bytes.
+    /// How many segments there are, and their bytes; without waiting for what is being written.
     pub(super) fn size(&self) -> (usize, u64) {
+        (self.segments.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
+
+    fn measure(&self) {
         let tail = self.lock_tail();
-        (tail.all().count(), tail.all().map(|segment| segment.size).sum())
+        self.segments.store(tail.all().count(), Ordering::Relaxed);
+        self.bytes.store(tail.all().map(|segment| segment.size).sum(), Ordering::Relaxed);
     }
 
     fn check(&self) -> Result<(), Ended> {
@@ -409,7 +418,7 @@ mod tests {
         // What was under way when it ended: records, a rotation, upkeep, a close.
         assert_eq!(old.write(&[record, record]), Err("replaced".to_owned()));
         assert!(old.add_segment().is_err() && old.sync().is_err() && old.close(|| 0).is_err());
-        assert!(old.drop_segments(&old.expired(u64::MAX), Horizons::default()).is_err());
+        assert!(old.drop_segments(&old.full(), Horizons::default()).is_err());
         assert_eq!(Manifest::read(&LocalDisk, dir.path()).unwrap().mem, mem(2));
         assert_eq!(segment_numbers(&LocalDisk, dir.path()).unwrap().len(), 2);
     }

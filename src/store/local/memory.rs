@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 
 use super::{
     executor::beside_the_executor,
-    journal::{Horizons, Journal, Place},
+    journal::{Journal, Place},
     manifest::Durability,
     record::Record,
     recorder::{Recorder, Submitted},
@@ -29,10 +29,6 @@ use crate::gate::{
 
 /// Memories whose revocations are known, at most.
 const MAX_LINEAGE: usize = 1024;
-
-/// Seconds for which issuing is recorded in advance. After a crash a user is taken back that far
-/// beyond the last link: less than a clock is corrected by without anyone's notice.
-const AHEAD: u64 = 6;
 
 /// Revocations recorded together.
 const TOGETHER: usize = 4096;
@@ -48,12 +44,13 @@ pub(super) struct Memory {
     pub known: Known,
     /// The memories before it, and of other gates, whose revocations it knows, oldest first.
     lineage: ArcSwap<Vec<MemoryId>>,
-    recorder: Option<Recorder>,
+    /// Writes its journal, if it has one.
+    pub(super) recorder: Option<Recorder>,
     /// Held from taking a revocation in to sending it to the journal: who finds it known may then
     /// wait for what was sent, and has waited for it.
-    taking: Mutex<()>,
+    pub(super) taking: Mutex<()>,
     /// Held while the lineage changes, or what may be issued.
-    extending: Mutex<()>,
+    pub(super) extending: Mutex<()>,
     ended: AtomicBool,
 }
 
@@ -226,35 +223,6 @@ impl Memory {
         self.lineage.load().iter().copied().chain([self.mem]).collect()
     }
 
-    /// Notes that something dated `now` is issued: on record before this returns, a few seconds
-    /// ahead, so that it costs a record only now and then.
-    ///
-    /// # Errors
-    /// Why this memory has ended.
-    pub(super) fn issuing(&self, now: u64) -> Result<(), String> {
-        // First: a memory that takes this one's place reads it when this one has ended.
-        self.known.issued_until.fetch_max(now, Ordering::SeqCst);
-        if now > self.issuing_until() {
-            beside_the_executor(|| self.issue_ahead(now))?;
-        }
-        self.check()
-    }
-
-    /// The latest second at which things can be issued without another record.
-    pub(super) fn issuing_until(&self) -> u64 {
-        self.recorder.as_ref().map_or(u64::MAX, |recorder| recorder.journal().issued_until())
-    }
-
-    fn issue_ahead(&self, now: u64) -> Result<(), String> {
-        let _extending = self.extending.lock().unwrap_or_else(PoisonError::into_inner);
-        match &self.recorder {
-            Some(recorder) if now + AHEAD / 2 > self.issuing_until() => {
-                recorder.journal().issue_until(now.saturating_add(AHEAD))
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn submit(&self, records: &[Record]) -> Submitted {
         self.recorder
             .as_ref()
@@ -271,50 +239,6 @@ impl Memory {
     /// Whether the clock is so far behind what this memory has seen that it must be replaced.
     pub(super) fn clock_went_back(&self, now: u64) -> bool {
         self.seen.clock_went_back(now) || self.known.revoked.misled_by(now)
-    }
-
-    /// Drops what has expired: from memory first, which raises the horizons, then from disk.
-    ///
-    /// # Errors
-    /// Something that can be tried again; what cannot has ended this memory.
-    pub(super) fn drop_expired(&self, now: u64) -> Result<(), String> {
-        self.check()?;
-        // While things are being issued, none of them has to wait for a record.
-        if self.known.issued_until.load(Ordering::SeqCst).abs_diff(now) < AHEAD / 2 {
-            self.issue_ahead(now)?;
-        }
-        if let Some(horizon) = self.known.revoked.due(now) {
-            // A link whose revocation is forgotten must not come back with the clock.
-            self.seen.raise_horizon(horizon);
-            self.known.revoked.forget(horizon);
-        }
-        self.seen.drop_expired(now);
-        let Some(recorder) = &self.recorder else { return Ok(()) };
-        let journal = recorder.journal();
-        let mut over = Vec::new();
-        for segment in journal.expired(now) {
-            let (until, count) = segment.revocations();
-            // Rewritten when that frees at least half a segment; so what is live stays within
-            // twice its size, and is written at most twice as often as it came.
-            if count > 0 && until > self.known.revoked.horizon() {
-                if count > segment.capacity() / 2 {
-                    continue;
-                }
-                let live = journal.revocations_in(&segment)?.into_iter();
-                let live: Vec<_> = live
-                    .filter(|revocation| self.known.revoked.still_matters(revocation))
-                    .map(Record::Revoked)
-                    .collect();
-                journal.write(&live)?;
-            }
-            over.push(segment);
-        }
-        if !over.is_empty() {
-            let horizons =
-                Horizons { spent: self.seen.horizon(), revoked: self.known.revoked.horizon() };
-            journal.drop_segments(&over, horizons)?;
-        }
-        journal.add_segment().map_err(|error| format!("cannot prepare a segment: {error}"))
     }
 
     /// Syncs what `durability = process` leaves to the kernel.

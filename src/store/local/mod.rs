@@ -16,6 +16,7 @@ mod revoking;
 mod segment;
 mod spending;
 mod tail;
+mod upkeep;
 
 use super::{error, options};
 

@@ -41,7 +41,23 @@ struct Waiting {
     /// None asks only for everything before it to be done.
     record: Option<Record>,
     /// Whom to tell; none where a later one is asked for the same outcome.
-    done: Option<oneshot::Sender<Result<(), Ended>>>,
+    done: Option<Done>,
+}
+
+#[derive(Debug)]
+enum Done {
+    Task(oneshot::Sender<Result<(), Ended>>),
+    Thread(Sender<Result<(), Ended>>),
+}
+
+impl Done {
+    /// Whoever does not wait any more misses nothing.
+    fn tell(self, outcome: Result<(), Ended>) {
+        match self {
+            Self::Task(task) => drop(task.send(outcome)),
+            Self::Thread(thread) => drop(thread.send(outcome)),
+        }
+    }
 }
 
 /// Records on their way.
@@ -99,6 +115,16 @@ impl Recorder {
         }
     }
 
+    /// Waits, blocking, until all that was submitted before has been written, or has failed.
+    pub(super) fn settle(&self) {
+        if let Some(group) = &self.group {
+            let (done, answer) = mpsc::channel();
+            if group.send(Waiting { record: None, done: Some(Done::Thread(done)) }).is_some() {
+                let _ = answer.recv();
+            }
+        }
+    }
+
     /// The journal recorded into.
     pub(super) fn journal(&self) -> &Journal {
         &self.journal
@@ -113,14 +139,18 @@ impl GroupCommit {
             Some((last, before)) => (Some(*last), before),
             None => (None, records),
         };
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let queue = queue.as_ref()?;
         for record in before {
-            queue.send(Waiting { record: Some(*record), done: None }).ok()?;
+            self.send(Waiting { record: Some(*record), done: None })?;
         }
         // A journal that ended with any before it has ended for this one.
-        queue.send(Waiting { record: last, done: Some(done) }).ok()?;
+        self.send(Waiting { record: last, done: Some(Done::Task(done)) })?;
         Some(answer)
+    }
+
+    /// None if the thread is gone.
+    fn send(&self, waiting: Waiting) -> Option<()> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.as_ref()?.send(waiting).ok()
     }
 }
 
@@ -145,8 +175,7 @@ fn commit_groups(journal: &Journal, waiting: &Receiver<Waiting>) {
         let records: Vec<_> = group.iter().filter_map(|waiting| waiting.record).collect();
         let outcome = journal.write(&records);
         for done in group.into_iter().filter_map(|waiting| waiting.done) {
-            // Whoever does not wait any more misses nothing.
-            let _ = done.send(outcome.clone());
+            done.tell(outcome.clone());
         }
     }
 }

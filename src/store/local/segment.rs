@@ -9,7 +9,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -44,7 +44,6 @@ pub(super) struct Segment {
     spent_until: AtomicU64,
     /// The latest `until` of a revocation in it.
     revoked_until: AtomicU64,
-    revocations: AtomicU32,
     /// Up to which second it says that things are issued.
     issuing_until: AtomicU64,
 }
@@ -130,7 +129,6 @@ impl Segment {
             dirty: AtomicBool::new(false),
             spent_until: AtomicU64::new(0),
             revoked_until: AtomicU64::new(0),
-            revocations: AtomicU32::new(0),
             issuing_until: AtomicU64::new(0),
         }
     }
@@ -227,9 +225,9 @@ impl Segment {
         self.spent_until.load(Ordering::SeqCst)
     }
 
-    /// The latest `until` of a revocation in it, and how many it holds, those over included.
-    pub(super) fn revocations(&self) -> (u64, u32) {
-        (self.revoked_until.load(Ordering::SeqCst), self.revocations.load(Ordering::SeqCst))
+    /// The latest `until` of a revocation in it.
+    pub(super) fn revoked_until(&self) -> u64 {
+        self.revoked_until.load(Ordering::SeqCst)
     }
 
     /// Up to which second it says that things are issued; 0 where it does not.
@@ -247,7 +245,6 @@ impl Segment {
             }
             Record::Revoked(revocation) => {
                 self.revoked_until.fetch_max(revocation.until, Ordering::SeqCst);
-                self.revocations.fetch_add(1, Ordering::SeqCst);
             }
         }
     }
