@@ -45,9 +45,9 @@ pub(super) async fn of_store(gate: Arc<Gate>, mut shutdown: Shutdown) {
 pub(super) fn tell(store: &Store) {
     for notice in store.take_notices() {
         match &notice {
-            StoreNotice::Resumed { .. } | StoreNotice::Replaced(NewMemory::First) => {
-                info!("{notice}");
-            }
+            StoreNotice::Resumed { .. }
+            | StoreNotice::RoomAgain { .. }
+            | StoreNotice::Replaced(NewMemory::First) => info!("{notice}"),
             _ => warn!("{notice}"),
         }
     }

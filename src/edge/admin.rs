@@ -77,6 +77,11 @@ fn rendered(gate: &Gate) -> String {
     let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     metrics.entries.set(gauge(status.entries as u64));
     metrics.max_entries.set(gauge(status.max_entries as u64));
+    metrics.nearly_full.set(i64::from(status.nearly_full));
+    metrics.revocations.set(gauge(status.revocations as u64));
+    metrics.max_revocations.set(gauge(status.max_revocations as u64));
+    metrics.journal_segments.set(gauge(status.segments as u64));
+    metrics.journal_bytes.set(gauge(status.journal_bytes));
     metrics.horizon.set(gauge(status.horizon));
     metrics.refused_full.inner().store(status.refused_full, Ordering::Relaxed);
     metrics.store_up.set(i64::from(status.healthy));

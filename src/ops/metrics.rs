@@ -37,6 +37,16 @@ pub struct Metrics {
     pub entries: Gauge,
     /// The most that may be remembered.
     pub max_entries: Gauge,
+    /// 1 while less than a tenth of that is left.
+    pub nearly_full: Gauge,
+    /// Revocations remembered.
+    pub revocations: Gauge,
+    /// The most that may be remembered.
+    pub max_revocations: Gauge,
+    /// Segments of the journal.
+    pub journal_segments: Gauge,
+    /// Bytes of the journal.
+    pub journal_bytes: Gauge,
     /// The horizon, in seconds since the Unix epoch.
     pub horizon: Gauge,
     /// Redemptions refused because the seen-set was full.
@@ -122,6 +132,15 @@ impl Metrics {
         all.register("connections", "Open connections", self.connections.clone());
         all.register("seen_entries", "Used tokens remembered", self.entries.clone());
         all.register("seen_max_entries", "Most that may be remembered", self.max_entries.clone());
+        all.register("seen_nearly_full", "1: under a tenth is left", self.nearly_full.clone());
+        all.register("revocations", "Revocations remembered", self.revocations.clone());
+        all.register(
+            "max_revocations",
+            "Most revocations that may be remembered",
+            self.max_revocations.clone(),
+        );
+        all.register("journal_segments", "Segments of the journal", self.journal_segments.clone());
+        all.register("journal_bytes", "Bytes of the journal", self.journal_bytes.clone());
         all.register("seen_horizon", "Nothing at or before is admitted", self.horizon.clone());
         all.register("seen_refused_full", "Refused for want of room", self.refused_full.clone());
         all.register("mem_changes", "Memories replaced, by reason", self.mem_changes.clone());

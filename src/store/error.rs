@@ -118,6 +118,20 @@ pub enum StoreNotice {
     },
     /// Recording ended; redemption is refused until a new memory can be made.
     Ended(String),
+    /// Less than a tenth of the room is left while links are issued.
+    NearlyFull {
+        /// Uses remembered.
+        entries: usize,
+        /// Uses that may be remembered.
+        max_entries: usize,
+    },
+    /// There is room again.
+    RoomAgain {
+        /// Uses remembered.
+        entries: usize,
+        /// Uses that may be remembered.
+        max_entries: usize,
+    },
     /// A file in the state directory that is not ours. It is left alone.
     Foreign(String),
     /// Something failed that can be tried again.
@@ -133,6 +147,14 @@ impl fmt::Display for StoreNotice {
                 write!(f, "journal read: {entries} uses, {revocations} revocations")
             }
             Self::Ended(why) => write!(f, "recording ended, redemption is refused: {why}"),
+            Self::NearlyFull { entries, max_entries } => write!(
+                f,
+                "nearly full: {entries} of {max_entries} uses are remembered; at that many, \
+                 redemption is refused; raise once.max_entries or issue links that live shorter"
+            ),
+            Self::RoomAgain { entries, max_entries } => {
+                write!(f, "room again: {entries} of {max_entries} uses are remembered")
+            }
             Self::Foreign(name) => {
                 write!(f, "{name:?} in the state directory is not the gate's; it is left alone")
             }

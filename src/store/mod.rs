@@ -8,6 +8,7 @@
 
 pub mod directory;
 mod error;
+mod fullness;
 pub mod keys;
 pub mod local;
 mod once;

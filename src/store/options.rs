@@ -95,8 +95,12 @@ pub struct StoreStatus {
     pub entries: usize,
     /// Uses that may be remembered.
     pub max_entries: usize,
+    /// Whether less than a tenth of the room for uses is left.
+    pub nearly_full: bool,
     /// Revocations remembered.
     pub revocations: usize,
+    /// Revocations that may be remembered.
+    pub max_revocations: usize,
     /// The latest expiry whose entries were dropped, seconds since the Unix epoch.
     pub horizon: u64,
     /// Spends refused for want of room since the start.

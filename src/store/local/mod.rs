@@ -18,7 +18,7 @@ mod spending;
 mod tail;
 mod upkeep;
 
-use super::{error, options};
+use super::{error, fullness, options};
 
 pub use heard::Heard;
 pub use manifest::Durability;

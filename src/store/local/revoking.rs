@@ -66,8 +66,13 @@ impl Local {
     /// # Errors
     /// [`Denial::StoreUnavailable`]: it must not be issued.
     pub fn issuing(&self, now: u64) -> Result<(), Denial> {
-        let issuing = self.0.current.load().issuing(now);
-        issuing.map_err(|why| Denial::StoreUnavailable { unspent: true, why })
+        let memory = self.0.current.load();
+        let (entries, max_entries) = (memory.seen.entries(), memory.seen.max_entries());
+        let warning = self.0.fullness.issuing(entries, max_entries, now);
+        if let Some(warning) = warning {
+            self.notice(warning);
+        }
+        memory.issuing(now).map_err(|why| Denial::StoreUnavailable { unspent: true, why })
     }
 
     /// As [`Local::issuing`], for what cannot be refused any more: tells the second that it is to

@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use super::{
     error::{NewMemory, StoreError, StoreNotice},
     executor::beside_the_executor,
+    fullness::{self, Fullness},
     journal::Place,
     load::{self, Found},
     lock::DirectoryLock,
@@ -48,6 +49,8 @@ pub(super) struct Shared {
     upkeep: Mutex<Upkeep>,
     notices: Mutex<VecDeque<StoreNotice>>,
     refused_full: AtomicU64,
+    /// Whether it was said that the room is getting short.
+    pub(super) fullness: Fullness,
     new_memories: [AtomicU64; NewMemory::LABELS.len()],
     // Last, so that it is given back when nothing can be written any more.
     lock: Mutex<Option<DirectoryLock>>,
@@ -127,6 +130,7 @@ impl Local {
             upkeep: Mutex::new(Upkeep { last_sync: now, ..Upkeep::default() }),
             notices: Mutex::new(notices),
             refused_full: AtomicU64::new(0),
+            fullness: Fullness::default(),
             new_memories,
             lock: Mutex::new(lock),
         }));
@@ -222,6 +226,8 @@ impl Local {
             mem: memory.mem,
             entries: memory.seen.entries(),
             max_entries: memory.seen.max_entries(),
+            nearly_full: fullness::is_near(memory.seen.entries(), memory.seen.max_entries()),
+            max_revocations: self.0.options.max_revocations,
             revocations: memory.known.revoked.entries(),
             horizon: memory.seen.horizon(),
             refused_full: self.0.refused_full.load(Ordering::Relaxed),
@@ -254,6 +260,10 @@ impl Local {
             return;
         }
         let mut done = memory.drop_expired(now);
+        let room = self.0.fullness.relax(memory.seen.entries(), memory.seen.max_entries());
+        if let Some(room) = room {
+            self.notice(room);
+        }
         if done.is_ok() && now.abs_diff(upkeep.last_sync) >= SYNC_EVERY {
             upkeep.last_sync = now;
             done = memory.sync();
@@ -321,7 +331,8 @@ impl Local {
         }
     }
 
-    fn notice(&self, notice: StoreNotice) {
+    /// Keeps something to be told.
+    pub(super) fn notice(&self, notice: StoreNotice) {
         let mut notices = lock(&self.0.notices);
         if notices.len() >= MAX_NOTICES {
             notices.pop_front();
