@@ -11,7 +11,7 @@ use oncegate::{
 };
 use serde_json::json;
 use support::{
-    gate::{Gate, PANEL},
+    gate::{BILLING, Gate, PANEL},
     http::{Answer, Client, Connection},
     upstream::Upstream,
     wire::{Wire, read_until},
@@ -99,6 +99,46 @@ async fn a_gate_is_live_but_not_ready_while_its_state_is_another_ones() {
     until(&admin, "/ready", 200).await;
     second.stop().await;
     drop(dir);
+}
+
+#[tokio::test]
+async fn a_gate_is_live_but_not_ready_while_its_state_is_being_read() {
+    let gate = Gate::start().await;
+    let (used, untried) = (gate.link(json!({})).await, gate.link(json!({})).await);
+    assert_eq!(gate.redeem(&used.token).await.status, 200);
+    let (clock, Gate { running, dir, .. }) = (gate.clock.clone(), gate);
+    running.unwrap().stop().await;
+    // In place of the manifest something that is read as slowly as this test likes.
+    let (manifest, kept) = (dir.path().join("state/manifest"), dir.path().join("kept"));
+    std::fs::rename(&manifest, &kept).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &manifest, 0o600.into()).unwrap();
+
+    let text = std::fs::read_to_string(dir.path().join("oncegate.toml")).unwrap();
+    let config = Config::parse(&text, "oncegate.toml", dir.path(), std::iter::empty()).unwrap();
+    let listeners = Listeners::bind(&config).unwrap();
+    let [_, api, admin] = listeners.addresses().unwrap();
+    let (api, admin) = (Client::new(api).bearer(BILLING), Client::new(admin));
+    let starting = tokio::spawn(app::start(config, clock, listeners));
+    for _ in 0..20 {
+        let answer = until(&admin, "/ready", 503).await;
+        assert_eq!(answer.json()["status"], "starting");
+        assert!(answer.json()["reason"].as_str().unwrap().contains("its state is being read"));
+    }
+    assert_eq!(admin.get("/live").await.status, 200);
+
+    let read = move || {
+        let mut slow = std::fs::File::options().write(true).open(&manifest)?;
+        let bytes = std::fs::read(&kept)?;
+        std::fs::rename(&kept, &manifest)?;
+        std::io::Write::write_all(&mut slow, &bytes)
+    };
+    tokio::task::spawn_blocking(read).await.unwrap().unwrap();
+    let running = soon("the start", starting).await.unwrap().unwrap();
+    until(&admin, "/ready", 200).await;
+    let redeem = async |token: &str| api.post_json("/v1/redeem", &json!({ "token": token })).await;
+    assert_eq!(redeem(&used.token).await.code(), "already_used");
+    assert_eq!(redeem(&untried.token).await.status, 200);
+    running.stop().await;
 }
 
 // -------------------------------------------------------------------------------------- metrics
@@ -237,7 +277,7 @@ async fn a_gate_that_ends_lets_go_of_the_idle_and_finishes_the_busy() {
     let head = format!(
         "POST /v1/links HTTP/1.1\r\nHost: {api}\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        support::gate::BILLING,
+        BILLING,
         body.len()
     );
     call.send(head).await.unwrap();

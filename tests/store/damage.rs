@@ -206,6 +206,72 @@ async fn another_version_and_another_gate_are_refused_and_left_alone() {
     assert_eq!(files(dir.path()), before);
 }
 
+/// What is done to a file.
+type Deed = fn(&Path) -> std::io::Result<()>;
+
+#[tokio::test]
+async fn whatever_is_wrong_is_told_with_the_name_of_the_file() {
+    const SECOND: &str = "segment-0000000002";
+    let flip: fn(&Path, usize) -> std::io::Result<()> = |path, at| {
+        let mut bytes = fs::read(path)?;
+        bytes[at] ^= 1;
+        fs::write(path, bytes)
+    };
+    // A copy in its place; under a name that is removed before anything is told of it.
+    let copied: Deed = |path| {
+        let copy = path.with_file_name("segment-0000000999");
+        fs::copy(path, &copy)?;
+        fs::rename(copy, path)
+    };
+    let deeds: [(&str, Deed, &str); 12] = [
+        ("manifest", |path| fs::remove_file(path), "manifest is missing"),
+        ("manifest", |path| fs::write(path, ""), "manifest is cut short"),
+        ("manifest", |path| fs::write(path, [0xff; 99]), "manifest is not text"),
+        ("manifest", copied, "manifest is a copy"),
+        (
+            "manifest",
+            |path| fs::remove_file(path).and_then(|()| fs::create_dir(path)),
+            "manifest: ",
+        ),
+        (SECOND, |path| fs::remove_file(path), "segment-0000000002: No such file"),
+        (SECOND, |path| fs::write(path, "x"), "segment-0000000002 has 1 bytes instead of 192"),
+        (SECOND, copied, "segment-0000000002 is a copy"),
+        (SECOND, |path| fs::write(path, [0; 192]), "segment-0000000002 has a damaged header"),
+        (SECOND, |path| fs::hard_link(path, path.with_extension("also")), "linked from elsewhere"),
+        (SECOND, |path| fs::remove_file(path).and_then(|()| fs::create_dir(path)), SECOND),
+        (
+            SECOND,
+            |path| fs::rename(path, path.with_extension("away")),
+            "segment-0000000002: No such",
+        ),
+    ];
+    for (name, deed, told) in deeds {
+        let (dir, mem) = journal(false).await;
+        deed(&dir.path().join(name)).unwrap();
+        let opened = Local::open(options(dir.path(), Durability::Process), NOW, random);
+        assert_told(opened, told, mem).await;
+    }
+    for (at, told) in [(0, "a damaged record at 0"), (3, "something after its last record")] {
+        let (dir, mem) = journal(false).await;
+        flip(&dir.path().join(SECOND), HEADER + at * 32).unwrap();
+        let opened = Local::open(options(dir.path(), Durability::Process), NOW, random);
+        assert_told(opened, told, mem).await;
+    }
+}
+
+/// The journal was replaced for this reason; or where the damage stands in the way of a new one,
+/// the gate does not start and says why.
+async fn assert_told(opened: Result<Local, StoreError>, told: &str, mem: MemoryId) {
+    match opened {
+        Ok(store) => {
+            let Some(NewMemory::Damaged(why)) = why_replaced(&store) else { panic!("{told}") };
+            assert!(why.contains(told), "{why} instead of {told}");
+            assert_all_fenced(&store, COUNT, mem).await;
+        }
+        Err(error) => assert!(error.to_string().contains("check that once.dir"), "{told}: {error}"),
+    }
+}
+
 #[tokio::test]
 async fn a_restart_of_the_machine_fences_what_was_not_synced() {
     for (durability, closed, whole) in [

@@ -62,6 +62,8 @@ struct Upkeep {
     last_attempt: Option<u64>,
     last_sync: u64,
     closed: bool,
+    /// Memories that ended, held until no request does: the last to let go frees all of it.
+    replaced: Vec<Arc<Memory>>,
 }
 
 impl Local {
@@ -250,6 +252,7 @@ impl Local {
         // Held throughout: what is dropped from the revocations, which memories share, raises the
         // horizon of this memory, so no other may take its place meanwhile.
         let mut upkeep = lock(&self.0.upkeep);
+        upkeep.replaced.retain(|memory| Arc::strong_count(memory) > 1);
         let memory = self.0.current.load_full();
         if let Err(why) = memory.check() {
             self.replace_holding(&mut upkeep, &memory, &NewMemory::Failed(why), now);
@@ -317,6 +320,7 @@ impl Local {
         match beside_the_executor(create) {
             Ok(memory) => {
                 self.0.current.store(Arc::new(memory));
+                upkeep.replaced.push(Arc::clone(old));
                 upkeep.last_attempt = None;
                 upkeep.last_sync = now;
                 count(&self.0.new_memories, why);
