@@ -18,6 +18,7 @@ use std::{
 
 use super::{
     disk::{Disk, FileIdentity},
+    executor::beside_the_executor,
     manifest::{self, Durability, Manifest},
     record::Record,
     segment::{self, Segment},
@@ -118,7 +119,9 @@ impl Journal {
             if room == 0 {
                 let Some(spare) = tail.spares.pop_front() else {
                     drop(tail);
-                    self.add_segment().map_err(|error| self.fail("add a segment", &error))?;
+                    // Hardly ever: upkeep has one ready.
+                    beside_the_executor(|| self.add_segment())
+                        .map_err(|error| self.fail("add a segment", &error))?;
                     continue;
                 };
                 let full = std::mem::replace(&mut tail.current, spare);
