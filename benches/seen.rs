@@ -2,7 +2,7 @@
 //! set grew and shrank. Figures, not assertions.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -23,11 +23,11 @@ fn main() {
         black_box(&seen);
     }
     let seen = SeenSet::new(2 * MANY);
-    spend_all("growing to 5 M in one bucket", &seen, MANY, |_| NOW + 900, &AtomicU64::new(NOW));
+    spend_all("growing to 5 M in one bucket", &seen, MANY, NOW, |_| NOW + 900);
     everything_expires(&seen);
     drop(seen);
     let seen = SeenSet::new(2 * MANY);
-    spend_all("growing to 5 M in 57 buckets", &seen, MANY, expiry, &AtomicU64::new(NOW));
+    spend_all("growing to 5 M in 57 buckets", &seen, MANY, NOW, expiry);
     everything_expires(&seen);
     drop(seen);
     divan::main();
@@ -35,46 +35,34 @@ fn main() {
 
 const MANY: usize = 5_000_000;
 
-/// Spends go on while all that was spent before expires, and upkeep does its part.
+/// Spends go on while all that was spent before expires.
 fn everything_expires(seen: &SeenSet) {
-    let (clock, over) = (AtomicU64::new(NOW + 1_000), AtomicBool::new(false));
+    let later = NOW + 1_000;
+    spend_all("while they all expire", seen, MANY / 2, later, |n| later + expiry(n) - NOW);
+}
+
+/// Spends so many, and prints the longest time one took: by the wall, and of it by this thread,
+/// which tells what the set costs from what the machine did meanwhile. Upkeep does its part.
+fn spend_all(what: &str, seen: &SeenSet, count: usize, now: u64, expires: impl Fn(usize) -> u64) {
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::SeqCst) {
-                std::thread::park_timeout(Duration::from_millis(50));
-                let started = Instant::now();
-                seen.drop_expired(clock.load(Ordering::SeqCst));
-                let took = started.elapsed();
-                if took > Duration::from_millis(5) {
-                    println!("{:>34}: {took:.1?}", "meanwhile, upkeep freed it in");
-                }
+                std::thread::park_timeout(Duration::from_millis(100));
+                seen.drop_expired(now);
             }
         });
-        spend_all(
-            "while they all expire",
-            seen,
-            MANY / 2,
-            |n| NOW + 1_000 + expiry(n) - NOW,
-            &clock,
-        );
+        spend_each(what, seen, count, now, expires);
         over.store(true, Ordering::SeqCst);
     });
 }
 
-/// Spends so many, and prints the longest time one took: by the wall, and of it by this thread,
-/// which tells what the set costs from what the machine did meanwhile.
-fn spend_all(
-    what: &str,
-    seen: &SeenSet,
-    count: usize,
-    expires: impl Fn(usize) -> u64,
-    clock: &AtomicU64,
-) {
+fn spend_each(what: &str, seen: &SeenSet, count: usize, now: u64, expires: impl Fn(usize) -> u64) {
     let (mut wall, mut own, mut over) = (Duration::ZERO, Duration::ZERO, 0);
     for n in 0..count {
         let (id, expires) = (TokenId::from_bytes(random()), expires(n));
         let (started, started_own) = (Instant::now(), own_time());
-        let spent = black_box(seen.spend(id, expires, || clock.load(Ordering::SeqCst)));
+        let spent = black_box(seen.spend(id, expires, || now));
         let (took_own, took) = (own_time().saturating_sub(started_own), started.elapsed());
         assert!(spent.is_ok());
         (wall, own) = (wall.max(took), own.max(took_own));
@@ -98,7 +86,11 @@ fn filled(entries: usize) -> SeenSet {
     let seen = SeenSet::new(entries);
     for n in 0..entries {
         let _ = black_box(seen.spend(TokenId::from_bytes(random()), expiry(n), || NOW));
+        if n % 50_000 == 0 {
+            seen.drop_expired(NOW);
+        }
     }
+    seen.drop_expired(NOW);
     seen
 }
 

@@ -167,12 +167,16 @@ impl SeenSet {
     }
 
     /// Drops every bucket that has ended by `now`, and gives back the memory of those that ended
-    /// since this was last called: that takes its time, which no spend does.
+    /// or grew since this was last called: that takes its time, which no spend does.
     pub fn drop_expired(&self, now: u64) {
         self.sweep(now);
         for shard in &self.shards {
-            let ended = std::mem::take(&mut lock(shard).ended);
-            drop(ended);
+            let (ended, left) = {
+                let mut shard = lock(shard);
+                let left: Vec<_> = shard.buckets.values_mut().flat_map(Bucket::take_left).collect();
+                (std::mem::take(&mut shard.ended), left)
+            };
+            drop((ended, left));
         }
     }
 

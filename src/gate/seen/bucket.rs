@@ -1,7 +1,8 @@
 //! One bucket of the seen-set: a set of ids that grows without a pause.
 //!
 //! A table that doubles must move all it holds at once. This one is made of leaves and splits one
-//! of them at a time (linear hashing), so no insertion ever moves more than one leaf's worth.
+//! of them at a time (linear hashing), so no insertion ever moves more than one leaf's worth. What
+//! it moved away from is left for [`Bucket::take_left`]: to give memory back can take milliseconds.
 
 use std::{
     collections::HashSet,
@@ -12,7 +13,10 @@ use std::{
 /// takes, and twice that below 2,048: so neither is half empty.
 const LEAF: usize = 830;
 
-type Leaf = HashSet<u64, BuildHasherDefault<AlreadyRandom>>;
+/// Ids in a leaf too small for its memory to be worth a thought.
+const SMALL: usize = 28;
+
+pub(super) type Leaf = HashSet<u64, BuildHasherDefault<AlreadyRandom>>;
 
 /// A set of random numbers.
 #[derive(Debug, Default)]
@@ -20,6 +24,7 @@ pub(super) struct Bucket {
     first: Leaf,
     more: Vec<Leaf>,
     len: usize,
+    left: Vec<Leaf>,
 }
 
 impl Bucket {
@@ -35,6 +40,10 @@ impl Bucket {
     /// Takes `id` in; tells whether that was not there yet.
     pub(super) fn insert(&mut self, id: u64) -> bool {
         let place = place(id, self.leaves());
+        let leaf = self.leaf(place);
+        if leaf.len() == leaf.capacity() && !leaf.contains(&id) {
+            self.grow(place);
+        }
         let new = self.leaf(place).insert(id);
         self.len += usize::from(new);
         if self.len > self.leaves() * LEAF {
@@ -46,6 +55,11 @@ impl Bucket {
     /// How many ids it holds.
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// What it left behind while it grew, to be freed by whoever has the time.
+    pub(super) fn take_left(&mut self) -> Vec<Leaf> {
+        std::mem::take(&mut self.left)
     }
 
     fn leaves(&self) -> usize {
@@ -72,6 +86,19 @@ impl Bucket {
         }
         *self.leaf(new - (1 << new.ilog2())) = stays;
         self.more.push(moves);
+        self.left.push(whole);
+    }
+
+    /// As a table grows by itself, but for what becomes of the smaller one.
+    fn grow(&mut self, place: usize) {
+        let leaf = self.leaf(place);
+        let mut larger =
+            Leaf::with_capacity_and_hasher(leaf.len() + 1, BuildHasherDefault::default());
+        larger.extend(leaf.iter().copied());
+        let smaller = std::mem::replace(leaf, larger);
+        if smaller.len() > SMALL {
+            self.left.push(smaller);
+        }
     }
 }
 
@@ -84,7 +111,7 @@ fn place(id: u64, leaves: usize) -> usize {
 
 /// Hashes nothing: ids are random, made here, and nobody else chooses them.
 #[derive(Debug, Default)]
-struct AlreadyRandom(u64);
+pub(super) struct AlreadyRandom(u64);
 
 impl Hasher for AlreadyRandom {
     fn write(&mut self, bytes: &[u8]) {
