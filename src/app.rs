@@ -3,15 +3,20 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
-use tokio_util::task::TaskTracker;
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::{
-    app::{listeners::socket, running::Served},
-    config::{self, Config, Once, StoreKind},
+    app::{listeners::socket, running::Operators},
+    config::{self, Config, Listen, Once, StoreKind},
     edge::{
-        Gate, Keys, admin, api, assertions::Assertions, limiter::Limiter, listen,
-        redeem::FirstUses, route, upstream::Upstreams,
+        Gate, Keys, admin, api,
+        assertions::Assertions,
+        limiter::Limiter,
+        listen::{self, End},
+        redeem::FirstUses,
+        route,
+        upstream::Upstreams,
     },
     gate::{password::Decoy, secret::Secret},
     ops::{
@@ -24,29 +29,40 @@ use crate::{
     store::{self, Store, StoreOptions, directory::Directory, keys::Watch},
 };
 
+mod handed_over;
 mod listeners;
 mod running;
 mod upkeep;
 
+pub use handed_over::{HandedOver, HandedOverError};
 pub use listeners::{Listeners, StartError};
 pub use running::Running;
 
 /// Starts a gate.
 ///
-/// It listens at once; requests wait until its state is read, `/ready` says so meanwhile.
+/// It listens at once; requests wait until its state is read, `/ready` says so meanwhile. On an
+/// admin socket that was handed over a predecessor may still be telling how it is: there the
+/// answers begin when the gate is ready.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn start(
-    config: Config,
+    mut config: Config,
     clock: Clock,
     listeners: Listeners,
 ) -> Result<Running, StartError> {
+    // What was handed over may be elsewhere than was configured; the rules are for where it is.
+    if let Ok([public, api, admin]) = listeners.addresses() {
+        config.listen = Listen { public, api, admin, ..config.listen };
+    }
     for warning in &config.warnings {
         warn!("{warning}");
     }
-    let (trigger, shutdown) = shutdown::channel();
-    let (admin_trigger, admin_shutdown) = shutdown::channel();
+    let (near_trigger, near) = shutdown::channel();
+    let (here_trigger, here) = shutdown::channel();
+    let (admin_trigger, admin_here) = shutdown::channel();
+    let end = End { near: near.clone(), here: here.clone(), ..End::at(&here) };
+    let admin_end = End { near: near.clone(), ..End::at(&admin_here) };
     let (watch, ring, sessions) = Watch::start(&config.keys_dir)?;
     let metrics = Metrics::default();
     let limits = listen::Limits {
@@ -54,14 +70,19 @@ pub async fn start(
         max_connections: config.limits.max_connections,
     };
     let open = |listener| metrics.connections.get_or_create(&Listener { listener }).clone();
-    let (mut served, mut admin_served) = (Served::new(), Served::new());
+    let (mut served, mut admin_served) = (JoinSet::new(), JoinSet::new());
 
     let started = Arc::new(OnceLock::<Arc<Gate>>::new());
     let (admin, admin_at) = socket(listeners.admin, "admin")?;
     let seen = started.clone();
     let answer = move |_, request| std::future::ready(admin::answer(seen.get(), &request));
-    admin_served.spawn(listen::serve(admin, limits.clone(), open("admin"), admin_shutdown, answer));
+    let admin = listen::serve(admin, limits.clone(), open("admin"), admin_end.clone(), answer);
+    let mut admin = Some(admin);
+    if !listeners.admin_shared {
+        admin.take().map(|admin| admin_served.spawn(admin));
+    }
 
+    info!(gate = config.gate.name, "waits for its state");
     let directory = open_directory(&config).await?;
     let store = open_store(&config, &clock).await?;
     let (public_open, api_open) = (open("public"), open("api"));
@@ -82,27 +103,28 @@ pub async fn start(
             .iter()
             .map(|caller| (caller.name.clone(), Limiter::new(caller.rate)))
             .collect(),
-        spending: TaskTracker::new(),
-        shutdown: shutdown.clone(),
+        spending: end.asking.clone(),
+        shutdown: near,
         config,
     });
     // Set once, here.
     let _ = started.set(gate.clone());
+    admin.map(|admin| admin_served.spawn(admin));
 
     let (public, public_at) = socket(listeners.public, "public")?;
     let state = gate.clone();
     let answer = move |peer, request| route::answer(state.clone(), peer, request);
-    served.spawn(listen::serve(public, limits.clone(), public_open, shutdown.clone(), answer));
+    served.spawn(listen::serve(public, limits.clone(), public_open, end.clone(), answer));
     let (api, api_at) = socket(listeners.api, "api")?;
     let state = gate.clone();
     let answer = move |peer, request| api::answer(state.clone(), peer, request);
-    served.spawn(listen::serve(api, limits, api_open, shutdown.clone(), answer));
+    served.spawn(listen::serve(api, limits, api_open, end.clone(), answer));
 
     upkeep::tell(&gate.store);
-    tokio::spawn(upkeep::of_store(gate.clone(), shutdown.clone()));
+    tokio::spawn(upkeep::of_store(gate.clone(), here.clone()));
     let watch = Arc::new(Mutex::new(watch));
-    tokio::spawn(upkeep::of_keys(gate.clone(), watch.clone(), shutdown.clone()));
-    tokio::spawn(upkeep::of_directory(gate.clone(), shutdown));
+    tokio::spawn(upkeep::of_keys(gate.clone(), watch.clone(), here.clone()));
+    tokio::spawn(upkeep::of_directory(gate.clone(), here));
     info!(
         gate = gate.config.gate.name, version = env!("CARGO_PKG_VERSION"),
         public = %public_at, api = %api_at, admin = %admin_at, "ready"
@@ -113,10 +135,16 @@ pub async fn start(
         admin: admin_at,
         gate,
         watch,
-        trigger,
+        near: near_trigger,
+        here: here_trigger,
         served,
-        admin_trigger,
-        admin_served,
+        connections: end.connections,
+        operators: Operators {
+            shared: listeners.admin_shared,
+            here: admin_trigger,
+            served: admin_served,
+            connections: admin_end.connections,
+        },
     })
 }
 

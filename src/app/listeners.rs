@@ -8,6 +8,7 @@ use std::{
 use tokio::net::TcpListener;
 
 use crate::{
+    app::{HandedOver, HandedOverError},
     config::Config,
     store::{StoreError, directory::DirectoryError, keys::KeyError},
 };
@@ -21,7 +22,13 @@ pub struct Listeners {
     pub api: StdListener,
     /// For health and metrics.
     pub admin: StdListener,
+    /// Whether another gate, before or after this one, answers on the `admin` socket too.
+    pub admin_shared: bool,
 }
+
+/// Connections that may wait to be accepted: so many come while a gate reads its state, or one
+/// follows another. The kernel has a limit of its own (`net.core.somaxconn`, 4096).
+const BACKLOG: i32 = 4096;
 
 /// Why a gate does not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +54,9 @@ pub enum StartError {
     /// The state cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was handed over cannot be used.
+    #[error(transparent)]
+    HandedOver(#[from] HandedOverError),
     /// A part of the start broke.
     #[error("cannot start: {0}")]
     Broken(#[from] tokio::task::JoinError),
@@ -58,15 +68,24 @@ impl Listeners {
     /// # Errors
     /// [`StartError::Listen`].
     pub fn bind(config: &Config) -> Result<Self, StartError> {
-        let bind = |listener, address: SocketAddr| {
-            StdListener::bind(address)
-                .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
-                .map_err(|why| StartError::Listen { listener, address, why })
-        };
+        Self::taking(HandedOver::default(), config)
+    }
+
+    /// Takes the sockets that were handed over, and listens for the others where the
+    /// configuration says.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`]; [`StartError::HandedOver`] for an `api` socket off loopback whose
+    /// callers' keys would cross a network in the clear.
+    pub fn taking(handed_over: HandedOver, config: &Config) -> Result<Self, StartError> {
+        handed_over.judge(config)?;
+        let HandedOver { public, api, admin } = handed_over;
+        let admin_shared = admin.is_some();
         Ok(Self {
-            public: bind("public", config.listen.public)?,
-            api: bind("api", config.listen.api)?,
-            admin: bind("admin", config.listen.admin)?,
+            public: taken_or_bound(public, "public", config.listen.public)?,
+            api: taken_or_bound(api, "api", config.listen.api)?,
+            admin: taken_or_bound(admin, "admin", config.listen.admin)?,
+            admin_shared,
         })
     }
 
@@ -77,6 +96,24 @@ impl Listeners {
     pub fn addresses(&self) -> io::Result<[SocketAddr; 3]> {
         Ok([self.public.local_addr()?, self.api.local_addr()?, self.admin.local_addr()?])
     }
+}
+
+fn taken_or_bound(
+    taken: Option<StdListener>,
+    listener: &'static str,
+    address: SocketAddr,
+) -> Result<StdListener, StartError> {
+    let taken = match taken {
+        Some(socket) => Ok(socket),
+        None => StdListener::bind(address).and_then(|socket| {
+            // The standard library's own backlog is 128.
+            rustix::net::listen(&socket, BACKLOG)?;
+            Ok(socket)
+        }),
+    };
+    taken
+        .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
+        .map_err(|why| StartError::Listen { listener, address, why })
 }
 
 /// A socket as the runtime takes it, and its address.

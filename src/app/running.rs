@@ -6,13 +6,19 @@ use std::{
     time::Duration,
 };
 
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::task::JoinSet;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::{app::upkeep, edge::Gate, ops::shutdown::Trigger, store::keys::Watch};
 
-/// How long requests under way may still spend once the gate is to end.
+/// How long the gate goes on as ever once it is to end, but for its answers, which close their
+/// connections: so long may a client that keeps one be silent and still lose no request.
+const NEAR_THE_END: Duration = Duration::from_millis(500);
+/// How long requests under way may then still spend.
 const SPENDING_ENDS: Duration = Duration::from_secs(2);
 /// How long their answers may then take.
 const DRAINING_ENDS: Duration = Duration::from_secs(24);
@@ -29,16 +35,24 @@ pub struct Running {
     /// The gate itself.
     pub gate: Arc<Gate>,
     pub(super) watch: Arc<Mutex<Watch>>,
+    /// Says that the end is near.
+    pub(super) near: Trigger,
     /// Ends what visitors and callers use.
-    pub(super) trigger: Trigger,
-    pub(super) served: Served,
-    /// Ends the admin listener, which tells of the end until it is there.
-    pub(super) admin_trigger: Trigger,
-    pub(super) admin_served: Served,
+    pub(super) here: Trigger,
+    pub(super) served: JoinSet<()>,
+    pub(super) connections: TaskTracker,
+    pub(super) operators: Operators,
 }
 
-/// Listeners, each of which leaves behind the connections still busy when it ends.
-pub(super) type Served = JoinSet<GracefulShutdown>;
+/// The admin listener, which tells of the end until it is there.
+#[derive(Debug)]
+pub(super) struct Operators {
+    /// A successor answers on the same socket.
+    pub(super) shared: bool,
+    pub(super) here: Trigger,
+    pub(super) served: JoinSet<()>,
+    pub(super) connections: TaskTracker,
+}
 
 impl Running {
     /// Takes up the keys as they are in their directory now, instead of within two seconds.
@@ -51,34 +65,45 @@ impl Running {
         upkeep::take_up_directory(&self.gate);
     }
 
-    /// Ends the gate in order: it stops accepting, closes idle connections, lets requests under
-    /// way finish, stops spending, syncs and lets go of its state, and only then waits for the
-    /// streams that are still running. `/ready` says 503 meanwhile.
+    /// Ends the gate in order. For a moment it goes on as ever, but every answer closes its
+    /// connection and `/ready` says 503. Then it stops accepting, closes what is idle, lets
+    /// requests under way finish, stops spending, syncs and lets go of its state, and only then
+    /// waits for the streams that are still running.
     pub async fn stop(self) {
-        self.trigger.trigger();
-        let mut drained = Box::pin(drain(self.served));
-        let all = tokio::time::timeout(SPENDING_ENDS, &mut drained).await.is_ok();
-        self.gate.spending.close();
-        let _ = tokio::time::timeout(SPENDING_ENDS, self.gate.spending.wait()).await;
-        self.gate.store.clone().close().await;
-        if !all && tokio::time::timeout(DRAINING_ENDS, drained).await.is_err() {
+        let Self { gate, near, here, mut served, connections, mut operators, .. } = self;
+        near.trigger();
+        connections.close();
+        let _ = timeout(NEAR_THE_END, connections.wait()).await;
+        here.trigger();
+        let here = Instant::now();
+        // What a listener accepted last is counted once the listener has ended.
+        while served.join_next().await.is_some() {}
+        gate.spending.close();
+        let all = timeout(SPENDING_ENDS, gate.spending.wait()).await.is_ok();
+        gate.store.clone().close().await;
+        let ms = u64::try_from(here.elapsed().as_millis()).unwrap_or(u64::MAX);
+        info!(ms, connections = connections.len(), "accepts nothing and has let go of its state");
+        if !all {
+            warn!("some requests took too long and can spend nothing any more");
+        }
+        if operators.shared {
+            // From now on it is the successor who tells.
+            operators.here.trigger();
+        }
+        if timeout(DRAINING_ENDS, connections.wait()).await.is_err() {
             warn!("some connections were still busy and are cut off");
         }
-        self.admin_trigger.trigger();
-        // Who still reads metrics has had the time to.
-        let _ = tokio::time::timeout(SPENDING_ENDS, drain(self.admin_served)).await;
+        operators.leave().await;
         info!("stopped");
     }
 }
 
-/// Waits until all listeners have ended, and then for their connections: all at once, or a busy
-/// one of the first listener would keep the others' idle ones open.
-async fn drain(mut served: Served) {
-    let mut connections = JoinSet::new();
-    while let Some(listener) = served.join_next().await {
-        if let Ok(open) = listener {
-            connections.spawn(open.shutdown());
-        }
+impl Operators {
+    /// Stops accepting, and gives those who still read metrics the time to.
+    async fn leave(&mut self) {
+        self.here.trigger();
+        self.connections.close();
+        let _ = timeout(SPENDING_ENDS, self.connections.wait()).await;
+        while self.served.join_next().await.is_some() {}
     }
-    while connections.join_next().await.is_some() {}
 }

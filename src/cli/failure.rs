@@ -8,7 +8,7 @@
 use std::{io, process::ExitCode};
 
 use crate::{
-    app::StartError,
+    app::{HandedOverError, StartError},
     cli::keys::KeysFailed,
     config::Faults,
     gate::password::NoMemory,
@@ -65,10 +65,18 @@ impl From<NoMemory> for Failure {
     }
 }
 
+/// What systemd's units say is configuration too.
+impl From<HandedOverError> for Failure {
+    fn from(error: HandedOverError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Directory(DirectoryError::Faulty(faults)) => Self::Configuration(faults),
+            StartError::HandedOver(error) => Self::from(error),
             error => Self::Failed(error.to_string()),
         }
     }

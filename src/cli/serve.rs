@@ -5,10 +5,10 @@ use std::pin::pin;
 use clap::Args;
 
 use crate::{
-    app::{self, Listeners},
+    app::{self, HandedOver, Listeners},
     cli::{configuration::ConfigArgs, failure::Failure},
     config::Config,
-    ops::{clock::Clock, shutdown, telemetry},
+    ops::{clock::Clock, service_manager, shutdown, telemetry},
 };
 
 /// What `--help` says at its end.
@@ -16,6 +16,9 @@ const AFTER: &str = "\
 Listens on listen.public (links, pages, sites), listen.api (the API) and listen.admin (health,
 metrics). Logs go to standard error: text on a terminal, JSON otherwise; ONCEGATE_LOG filters
 them, e.g. ONCEGATE_LOG=info,oncegate::edge=debug. SIGTERM or SIGINT ends it in order.
+
+Takes sockets that systemd hands over, by FileDescriptorName=public, api and admin, or in that
+order where none has a name; binds the others itself. Tells Type=notify when it is ready.
 
 Examples:
   oncegate keys new && oncegate serve
@@ -38,15 +41,17 @@ pub struct ServeArgs {
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let config = args.config.load()?;
     telemetry::init(std::env::var(telemetry::FILTER).ok().as_deref());
+    // Before there are threads: it takes variables out of the environment.
+    let handed_over = HandedOver::take()?;
     let runtime = super::started(tokio::runtime::Builder::new_multi_thread())?;
-    let ended = runtime.block_on(serve(config));
+    let ended = runtime.block_on(serve(config, handed_over));
     // A start that still waits for the state's lock would be waited for here.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
-    let listeners = Listeners::bind(&config)?;
+async fn serve(config: Config, handed_over: HandedOver) -> Result<(), Failure> {
+    let listeners = Listeners::taking(handed_over, &config)?;
     let mut signal = pin!(shutdown::signal());
     let running = tokio::select! {
         // First, so that it is listened for before anything takes its time.
@@ -54,7 +59,9 @@ async fn serve(config: Config) -> Result<(), Failure> {
         heard = &mut signal => return heard.map_err(deaf),
         started = app::start(config, Clock::default(), listeners) => started?,
     };
+    service_manager::ready();
     let heard = signal.await.map_err(deaf);
+    service_manager::stopping();
     running.stop().await;
     heard
 }

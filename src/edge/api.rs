@@ -1,6 +1,6 @@
 //! The `api` listener: a dialect's request, or one of the native API's.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use http::{HeaderMap, Method, Request, Response, request::Parts};
 use hyper::body::Incoming;
@@ -27,11 +27,17 @@ const MAX_BATCH_BODY: u64 = 2 * 1024 * 1024;
 pub const OPENAPI: &str = include_str!("openapi.json");
 
 /// Answers one request to the API.
-pub async fn answer(
+pub fn answer(
     gate: Arc<Gate>,
     peer: SocketAddr,
     request: Request<Incoming>,
-) -> Response<Body> {
+) -> impl Future<Output = Response<Body>> + Send {
+    // From its head on, not from when it is first looked at.
+    let spending = gate.spending.clone();
+    spending.track_future(answered(gate, peer, request))
+}
+
+async fn answered(gate: Arc<Gate>, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let source = gate.config.listen.api_client_ip;
     let (intake, read) = Intake::read(&gate, peer.ip(), source, &parts);

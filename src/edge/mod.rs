@@ -85,9 +85,10 @@ pub struct Gate {
     pub passwords: Passwords,
     /// How fast each caller may ask, by its name.
     pub limiters: HashMap<String, Limiter>,
-    /// Redemptions under way: the gate ends after them, whoever hung up.
+    /// Redemptions under way, whoever hung up, and whatever may yet ask the store for something:
+    /// the store is closed after them.
     pub spending: TaskTracker,
-    /// Says when the gate is to end.
+    /// Says that the end is near.
     pub shutdown: Shutdown,
 }
 

@@ -1,9 +1,10 @@
 //! The public listener: which site a request is for, and which of the gate's own paths.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use http::{HeaderValue, Method, Request, Response, header::CACHE_CONTROL};
 use hyper::body::Incoming;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{
     edge::{
@@ -20,10 +21,21 @@ use crate::{
 const JWKS: &str = "/.well-known/jwks.json";
 
 /// Answers one request to the public listener.
-pub async fn answer(
+pub fn answer(
     gate: Arc<Gate>,
     peer: SocketAddr,
     request: Request<Incoming>,
+) -> impl Future<Output = Response<Body>> + Send {
+    // From its head on, not from when it is first looked at.
+    let under_way = gate.spending.token();
+    answered(gate, peer, request, under_way)
+}
+
+async fn answered(
+    gate: Arc<Gate>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+    under_way: TaskTrackerToken,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let source = gate.config.listen.client_ip;
@@ -32,7 +44,7 @@ pub async fn answer(
     let site = gate.site_at(&intake.authority).cloned();
     let request = Request::from_parts(parts, body);
     let answered = match read {
-        Ok(()) => route(&gate, site.as_ref(), &intake, request).await,
+        Ok(()) => route(&gate, site.as_ref(), &intake, request, under_way).await,
         Err(denial) => Err(denial.into()),
     };
     let answer = answered.unwrap_or_else(|refusal| {
@@ -47,6 +59,7 @@ async fn route(
     site: Option<&Arc<Site>>,
     intake: &Arc<Intake>,
     request: Request<Incoming>,
+    under_way: TaskTrackerToken,
 ) -> Result<Response<Body>, Refusal> {
     let path = intake.path.as_str();
     // Keys are the same under any authority.
@@ -85,7 +98,7 @@ async fn route(
         _ if link::holds_token(&intake.target()) => {
             Err(Denial::Unreadable("a link's token stands where none is taken".to_owned()).into())
         }
-        _ => Ok(visit::proxied(gate, site, intake, request).await?),
+        _ => Ok(visit::proxied(gate, site, intake, request, under_way).await?),
     }
 }
 

@@ -7,6 +7,7 @@ use http::{
     header::{CACHE_CONTROL, SET_COOKIE},
 };
 use hyper::body::Incoming;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{
     edge::{
@@ -28,6 +29,9 @@ use crate::{
 
 /// Answers a visitor's request with what the site's upstream says.
 ///
+/// The request is `under_way` until the store has said all that it is asked: an upstream that
+/// takes its time keeps no successor waiting for the state.
+///
 /// # Errors
 /// [`Denial::SignInRequired`] for nobody on a page that needs somebody; [`Denial::NotFound`] on
 /// the callback, which only the gate itself visits; [`Denial::BadGateway`] and
@@ -37,11 +41,13 @@ pub(super) async fn proxied(
     site: &Site,
     intake: &Intake,
     mut request: Request<Incoming>,
+    under_way: TaskTrackerToken,
 ) -> Result<Response<Body>, Denial> {
     if is_callback(site, &intake.path) {
         return Err(Denial::NotFound);
     }
     let session = sessions::read(gate, site, request.headers());
+    drop(under_way);
     if session.is_none() && !is_public(site, &intake.path) {
         match &site.anonymous {
             Anonymous::Pass => {}

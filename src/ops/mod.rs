@@ -1,5 +1,5 @@
 //! What running needs: the clock, randomness, an HTTP client, the verification of passwords,
-//! telemetry, metrics, audit, shutdown.
+//! telemetry, metrics, audit, shutdown, and the word to who supervises the process.
 
 pub mod audit;
 pub mod clock;
@@ -7,5 +7,6 @@ pub mod entropy;
 pub mod http_client;
 pub mod metrics;
 pub mod passwords;
+pub mod service_manager;
 pub mod shutdown;
 pub mod telemetry;

@@ -68,12 +68,13 @@ impl Altered {
         let state = altered.clone();
         let answer = move |peer, request| route::answer(state.clone(), peer, request);
         let open = prometheus_client::metrics::gauge::Gauge::default();
-        let serving = listen::serve(socket, limits.clone(), open, shutdown.clone(), answer);
+        let serving =
+            listen::serve(socket, limits.clone(), open, listen::End::at(&shutdown), answer);
         tokio::spawn(serving);
         let (socket, api) = bound().await;
         let answer = move |peer, request| api::answer(altered.clone(), peer, request);
         let open = prometheus_client::metrics::gauge::Gauge::default();
-        tokio::spawn(listen::serve(socket, limits, open, shutdown, answer));
+        tokio::spawn(listen::serve(socket, limits, open, listen::End::at(&shutdown), answer));
         Self { public, api, _trigger: trigger }
     }
 

@@ -112,6 +112,11 @@ impl Connection {
         self.stream.fill_buf().await.map_or(true, <[u8]>::is_empty)
     }
 
+    /// Whether the peer has closed by now.
+    pub async fn closed_by_now(&mut self) -> bool {
+        tokio::time::timeout(std::time::Duration::ZERO, self.closed()).await.unwrap_or(false)
+    }
+
     async fn answer_head(&mut self) -> io::Result<Answer> {
         let first = self.line().await?;
         let status = first.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok());

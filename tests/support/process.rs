@@ -2,12 +2,14 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
+    os::fd::AsFd,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
+use command_fds::{CommandFdExt as _, FdMapping};
 use oncegate::{ops::clock::Clock, ops::entropy, store::keys};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -40,6 +42,14 @@ impl Home {
         Self { dir, config }
     }
 
+    /// Changes the configuration that the next start will read.
+    pub fn reconfigure(&self, change: impl FnOnce(String) -> String) {
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        let changed = change(text.clone());
+        assert_ne!(changed, text, "the change of the configuration changes nothing");
+        std::fs::write(&self.config, changed).unwrap();
+    }
+
     /// Starts a gate, without waiting for it.
     pub fn spawn(&self) -> Process {
         self.spawn_with(&[])
@@ -47,12 +57,44 @@ impl Home {
 
     /// Starts a gate with these variables in its environment, without waiting for it.
     pub fn spawn_with(&self, env: &[(&str, &str)]) -> Process {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_oncegate"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oncegate"));
+        self.run(command.envs(env.iter().copied()))
+    }
+
+    /// Starts a gate as systemd would that hands it these sockets, without waiting for it.
+    pub fn spawn_on<S: AsFd>(&self, sockets: &[S], env: &[(&str, &str)]) -> Process {
+        self.spawn_through(&[], sockets, env)
+    }
+
+    /// As [`Home::spawn_on`], by way of another program that is given them and starts the gate.
+    pub fn spawn_through<S: AsFd>(
+        &self,
+        program: &[&str],
+        sockets: &[S],
+        env: &[(&str, &str)],
+    ) -> Process {
+        let mapped = sockets.iter().zip(3..).map(|(socket, child_fd)| FdMapping {
+            parent_fd: socket.as_fd().try_clone_to_owned().unwrap(),
+            child_fd,
+        });
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "export LISTEN_PID=$$; exec \"$@\"", "sh"])
+            .args(program)
+            .arg(env!("CARGO_BIN_EXE_oncegate"))
+            .env("LISTEN_FDS", sockets.len().to_string())
+            .envs(env.iter().copied())
+            .fd_mappings(mapped.collect())
+            .unwrap();
+        self.run(&mut command)
+    }
+
+    fn run(&self, command: &mut Command) -> Process {
+        let mut child = command
             .arg("serve")
             .arg("--config")
             .arg(&self.config)
             .env("ONCEGATE_LOG", "warn,oncegate::app=info")
-            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -74,6 +116,27 @@ impl Home {
         let mut process = self.spawn();
         let at = process.ready().await;
         (process, at)
+    }
+}
+
+/// Sockets that outlive a gate: `public`, `api`, `admin`.
+pub struct Sockets(pub [TcpListener; 3]);
+
+impl Sockets {
+    /// Listens on this machine.
+    pub fn bind() -> Self {
+        Self([(); 3].map(|()| {
+            let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+            // As systemd does; the standard library has 128.
+            rustix::net::listen(&socket, 4096).unwrap();
+            socket
+        }))
+    }
+
+    /// Where whoever has them answers.
+    pub fn at(&self) -> At {
+        let [public, api, admin] = self.0.each_ref().map(|socket| socket.local_addr().unwrap());
+        At { public, api, admin }
     }
 }
 

@@ -81,7 +81,7 @@ pub async fn run(_: DemoArgs) -> Result<(), Failure> {
     };
     let (panel, panel_at) = listen(0).map_err(|why| broken("listen on 127.0.0.1", &why))?;
 
-    let listeners = Listeners { public, api, admin };
+    let listeners = Listeners { public, api, admin, admin_shared: false };
     let running = gate(dir.path(), listeners, public_at, panel_at, &access).await?;
     let panel = tokio(panel)?;
     tokio::spawn(panel::serve(panel));
