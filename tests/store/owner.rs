@@ -38,6 +38,81 @@ async fn a_successor_goes_on_where_its_predecessor_closed() {
     }
 }
 
+/// A directory that is moved away under a gate, and another gate where it was.
+async fn usurped(parent: &Path) -> (Local, Local, MemoryId) {
+    let path = parent.join("state");
+    let first = open(options(&path, Durability::Process));
+    spend_all(&first, 3).await;
+    std::fs::rename(&path, parent.join("moved")).unwrap();
+    let second = open(options(&path, Durability::Process));
+    let mem = spend_all(&second, 3).await;
+    (first, second, mem)
+}
+
+#[tokio::test]
+async fn a_gate_whose_directory_is_anothers_now_writes_nothing_there() {
+    let parent = state();
+    let (first, second, mem) = usurped(parent.path()).await;
+    // Whatever makes it look for a new memory.
+    for now in [NOW, NOW + 3_600, NOW, NOW + 1, NOW + 2] {
+        first.tick(now);
+    }
+    assert!(!first.status().healthy, "{:?}", first.status());
+    assert!(first.mem(NOW + 3).is_err());
+    assert_eq!(spend(&second, id(3), mem).await, Ok(()));
+    drop(second);
+    let third = open(options(&parent.path().join("state"), Durability::Process));
+    assert_all_used(&third, 4, mem).await;
+    first.close().await;
+}
+
+#[tokio::test]
+async fn what_it_wrote_there_before_it_noticed_costs_links_and_admits_none_twice() {
+    let parent = state();
+    let (first, second, mem) = usurped(parent.path()).await;
+    let old = first.mem(NOW).unwrap();
+    for n in 10..30 {
+        spend(&first, id(n), old).await.unwrap();
+    }
+    for now in [NOW, NOW + 3_600, NOW] {
+        first.tick(now);
+    }
+    drop(second);
+    let third = open(options(&parent.path().join("state"), Durability::Process));
+    for n in 0..3 {
+        assert!(spend(&third, id(n), mem).await.is_err(), "{n}");
+        assert!(spend(&third, id(n), old).await.is_err(), "{n}");
+    }
+    // Whichever memory the third has, the first has it not.
+    assert_ne!(first.mem(NOW).ok(), third.mem(NOW).ok());
+    assert!(spend(&first, id(40), third.mem(NOW).unwrap()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_gate_whose_directory_is_gone_begins_anew_where_it_was() {
+    for emptied in [false, true] {
+        let parent = state();
+        let path = parent.path().join("state");
+        let store = open(options(&path, Durability::Process));
+        let mem = spend_all(&store, 3).await;
+        std::fs::remove_dir_all(&path).unwrap();
+        if emptied {
+            std::fs::create_dir(&path).unwrap();
+        }
+        store.tick(NOW + 1);
+        store.tick(NOW + 2);
+        assert!(store.knows_sessions_of(mem), "what it remembers it still knows");
+        assert_all_fenced(&store, 3, mem).await;
+        // It is this gate's alone again.
+        let error = Local::open(options(&path, Durability::Process), NOW, random).unwrap_err();
+        assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+        let new = store.mem(NOW).unwrap();
+        drop(store);
+        let store = open(options(&path, Durability::Process));
+        assert_eq!(store.mem(NOW), Ok(new));
+    }
+}
+
 #[tokio::test]
 async fn a_foreign_file_is_told_and_left_alone() {
     let dir = state();

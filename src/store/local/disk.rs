@@ -144,7 +144,13 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
 }
 
 /// The ownership of a directory; dropped, it is given back.
-pub trait DirectoryLease: fmt::Debug + Send + Sync {}
+pub trait DirectoryLease: fmt::Debug + Send + Sync {
+    /// Whether the directory is still where it was when it was locked: one that was moved or
+    /// removed is owned for nothing, and what is there now may be another's.
+    fn holds(&self) -> bool {
+        true
+    }
+}
 
 /// What a disk tells of a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::{
     fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError},
     io,
     os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
 
@@ -28,7 +28,9 @@ impl Disk for LocalDisk {
         let file = File::open(dir)?;
         match file.try_lock() {
             // Moved away meanwhile: the one that is there now is another's to lock.
-            Ok(()) => Ok(is_still(dir, &file).then(|| Box::new(Lease { _dir: file }) as _)),
+            Ok(()) => {
+                Ok(is_still(dir, &file).then(|| Box::new(Lease { dir: dir.to_owned(), file }) as _))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -95,10 +97,15 @@ impl DiskFile for File {
 /// The kernel gives the lock back when the file is closed, also by the end of the process.
 #[derive(Debug)]
 struct Lease {
-    _dir: File,
+    dir: PathBuf,
+    file: File,
 }
 
-impl DirectoryLease for Lease {}
+impl DirectoryLease for Lease {
+    fn holds(&self) -> bool {
+        is_still(&self.dir, &self.file)
+    }
+}
 
 fn facts(metadata: &Metadata) -> FileFacts {
     let born = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());

@@ -13,7 +13,7 @@ use super::{
 /// The ownership of a directory; given back when dropped, and by the kernel if the process dies.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
-    _lease: Box<dyn DirectoryLease>,
+    lease: Box<dyn DirectoryLease>,
 }
 
 impl DirectoryLock {
@@ -32,7 +32,7 @@ impl DirectoryLock {
         let deadline = Instant::now() + wait;
         loop {
             if let Some(lease) = disk.try_lock(dir).map_err(failed("lock"))? {
-                return Ok(Self { _lease: lease });
+                return Ok(Self { lease });
             }
             if Instant::now() >= deadline {
                 return Err(StoreError::Locked { dir: dir.to_owned() });
@@ -44,6 +44,11 @@ impl DirectoryLock {
             )]
             std::thread::sleep(Duration::from_millis(20).min(wait));
         }
+    }
+
+    /// Whether the directory is still where it was locked.
+    pub(super) fn holds(&self) -> bool {
+        self.lease.holds()
     }
 }
 

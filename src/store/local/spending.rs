@@ -2,10 +2,12 @@
 
 use std::{
     collections::VecDeque,
+    io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -17,6 +19,7 @@ use super::{
     journal::Place,
     load::{self, Found},
     lock::DirectoryLock,
+    manifest,
     memory::{Known, Memory, Refused},
     options::{StoreOptions, StoreStatus},
     record::LATEST,
@@ -254,6 +257,11 @@ impl Local {
         let mut upkeep = lock(&self.0.upkeep);
         upkeep.replaced.retain(|memory| Arc::strong_count(memory) > 1);
         let memory = self.0.current.load_full();
+        if !self.owns_directory() {
+            let gone = NewMemory::Failed("the state directory was moved or removed".to_owned());
+            self.replace_holding(&mut upkeep, &memory, &gone, now);
+            return;
+        }
         if let Err(why) = memory.check() {
             self.replace_holding(&mut upkeep, &memory, &NewMemory::Failed(why), now);
             return;
@@ -283,7 +291,10 @@ impl Local {
     pub async fn close(self) {
         lock(&self.0.upkeep).closed = true;
         let memory = self.0.current.load_full();
-        if let Err(error) = memory.close().await {
+        if !self.owns_directory() {
+            // What is there now may be another gate's.
+            memory.end("closed");
+        } else if let Err(error) = memory.close().await {
             self.notice(StoreNotice::Ended(error.to_string()));
         }
         lock(&self.0.lock).take();
@@ -314,6 +325,11 @@ impl Local {
         } else {
             (old.lineage(), old.known.clone())
         };
+        if let Err(error) = self.own_directory() {
+            upkeep.last_attempt = Some(now);
+            self.notice(StoreNotice::Ended(format!("no new memory can be made: {error}")));
+            return;
+        }
         let mem = MemoryId::from_bytes((self.0.random)());
         let (place, max_entries) = (self.0.place.clone(), self.0.options.max_entries);
         let create = || Memory::create(place, mem, lineage, max_entries, known);
@@ -333,6 +349,28 @@ impl Local {
                 self.notice(StoreNotice::Ended(format!("no new memory can be made: {error}")));
             }
         }
+    }
+
+    /// Whether the state directory, if there is one, is still the one that was locked.
+    fn owns_directory(&self) -> bool {
+        let held = lock(&self.0.lock);
+        self.0.place.is_none() || held.as_ref().is_some_and(DirectoryLock::holds)
+    }
+
+    /// Makes what is now where the state directory was this process's own, if nobody's journal is
+    /// in it: that is for a start to judge.
+    fn own_directory(&self) -> Result<(), StoreError> {
+        let Some(place) = self.0.place.as_ref().filter(|_| !self.owns_directory()) else {
+            return Ok(());
+        };
+        let Place { disk, dir, .. } = place;
+        let taken = DirectoryLock::acquire(&**disk, dir, Duration::ZERO)?;
+        if disk.facts(&dir.join(manifest::NAME)).is_ok() {
+            let another = io::Error::other("another journal is there; restart the gate");
+            return Err(StoreError::io("begin anew in", dir, another));
+        }
+        *lock(&self.0.lock) = Some(taken);
+        Ok(())
     }
 
     /// Keeps something to be told.
