@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use crate::{
     app::{listeners::socket, running::Operators},
-    config::{self, Config, Listen, Once, StoreKind},
+    config::{Config, Listen, StoreKind},
     edge::{
         Gate, Keys, admin, api,
         assertions::Assertions,
@@ -26,12 +26,13 @@ use crate::{
         passwords::Passwords,
         shutdown,
     },
-    store::{self, Store, StoreOptions, directory::Directory, keys::Watch},
+    store::{Store, directory::Directory, keys::Watch},
 };
 
 mod handed_over;
 mod listeners;
 mod running;
+mod stores;
 mod upkeep;
 
 pub use handed_over::{HandedOver, HandedOverError};
@@ -85,6 +86,8 @@ pub async fn start(
     info!(gate = config.gate.name, "waits for its state");
     let directory = open_directory(&config).await?;
     let store = open_store(&config, &clock).await?;
+    // What other gates took back is known before the first request, where the store answers.
+    store.listen().await;
     let (public_open, api_open) = (open("public"), open("api"));
     let hashes = config.callers.iter().filter_map(|caller| caller.password.as_ref());
     let passwords = Passwords::new(Secret::new(entropy::random()), Decoy::like(hashes), &metrics);
@@ -122,6 +125,7 @@ pub async fn start(
 
     upkeep::tell(&gate.store);
     tokio::spawn(upkeep::of_store(gate.clone(), here.clone()));
+    tokio::spawn(upkeep::of_shared_store(gate.clone(), here.clone()));
     let watch = Arc::new(Mutex::new(watch));
     tokio::spawn(upkeep::of_keys(gate.clone(), watch.clone(), here.clone()));
     tokio::spawn(upkeep::of_directory(gate.clone(), here));
@@ -154,26 +158,12 @@ async fn open_directory(config: &Config) -> Result<Directory, StartError> {
 }
 
 async fn open_store(config: &Config, clock: &Clock) -> Result<Store, StartError> {
-    let options = options(&config.once, &config.gate.name);
+    if config.once.store == StoreKind::Redis {
+        return Ok(stores::shared(config)?);
+    }
+    let options = stores::local(&config.once, &config.gate.name);
     let clock = clock.clone();
     let opened =
         tokio::task::spawn_blocking(move || Store::open(options, clock.now(), entropy::random));
     Ok(opened.await??)
-}
-
-fn options(once: &Once, gate: &str) -> StoreOptions {
-    let durability = match once.durability {
-        config::Durability::Process => store::Durability::Process,
-        config::Durability::Power => store::Durability::Power,
-    };
-    match once.store {
-        StoreKind::Memory => StoreOptions::memory(gate, once.max_entries),
-        StoreKind::Journal => StoreOptions::journal(
-            gate,
-            once.max_entries,
-            once.dir.clone(),
-            durability,
-            once.lock_wait,
-        ),
-    }
 }

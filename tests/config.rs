@@ -7,12 +7,13 @@ use std::{
 };
 
 use oncegate::{
-    config::{Config, Durability, Faults, StoreKind},
+    config::{Config, Durability, Faults, RedisAt, StoreKind},
     gate::{
         caller::Rate,
         client_ip::ClientIpSource,
         link::BindIp,
         page::Page,
+        reach::Reach,
         site::{Anonymous, Handoff, Identity},
     },
 };
@@ -180,8 +181,6 @@ fn what_a_later_version_takes_is_refused_by_name() {
     let caller =
         format!("[[callers]]\nname = \"b\"\nkey_sha256 = [\"{HASH}\"]\nsites = [\"panel\"]\n");
     let later = [
-        ("once.store", "[once]\nstore = \"redis\"".to_owned()),
-        ("once.redis", "[once]\nredis = { url = \"redis://127.0.0.1\" }".to_owned()),
         ("once.peers", "[once]\npeers = {}".to_owned()),
         ("listen.tls", "[listen]\ntls = { cert = \"a\", key = \"b\" }".to_owned()),
         ("listen.client_ip", "[listen]\nclient_ip = \"proxy-protocol\"".to_owned()),
@@ -194,6 +193,74 @@ fn what_a_later_version_takes_is_refused_by_name() {
         assert!(fault.what.contains("not in this version"), "{fault}");
     }
     parse(&format!("{SMALLEST}{caller}dialects = []\n")).unwrap();
+}
+
+#[test]
+fn a_shared_store_is_a_server_or_what_sentinels_name() {
+    let once = |lines: &str| format!("{SMALLEST}[once]\nstore = \"redis\"\n{lines}\n");
+    let redis = |lines: &str| parse(&once(lines)).unwrap().once.redis.unwrap();
+    let single = redis("redis = { url = \"redis://127.0.0.1\" }");
+    let RedisAt::Single { address, db } = single.at else { panic!("{single:?}") };
+    assert_eq!((address, db), (("127.0.0.1".to_owned(), 6_379), 0));
+    assert_eq!((single.tls, single.timeout), (false, Duration::from_millis(200)));
+    let secret = "username = \"gate\", password = \"hunter2\"";
+    let single = redis(&format!("redis = {{ url = \"rediss://[::1]:6380/3\", {secret} }}"));
+    let RedisAt::Single { address, db } = &single.at else { panic!("{single:?}") };
+    assert_eq!((address, *db), (&("::1".to_owned(), 6_380), 3));
+    assert!(single.tls && single.login.password.is_some());
+    assert!(!format!("{single:?}").contains("hunter2"));
+    let nodes = "nodes = [\"10.0.0.1\", \"sentinel.internal:26380\"], password = \"hunter3\"";
+    let watched = redis(&format!(
+        "redis = {{ sentinel = {{ master = \"main\", {nodes} }}, tls = true, timeout = \"1s\" }}"
+    ));
+    let RedisAt::Sentinel { master, nodes, login } = &watched.at else { panic!("{watched:?}") };
+    let named = [("10.0.0.1".to_owned(), 26_379), ("sentinel.internal".to_owned(), 26_380)];
+    assert_eq!((master.as_str(), nodes.as_slice()), ("main", named.as_slice()));
+    assert!(watched.tls && login.password.is_some() && watched.login.password.is_none());
+    let config = parse(&once("redis = { url = \"redis://127.0.0.1\" }")).unwrap();
+    assert_eq!((config.once.store, config.reach), (StoreKind::Redis, Reach::Shared));
+    for (lines, said) in [
+        ("", "once.redis: is missing"),
+        ("redis = {}", "once.redis.url: is missing"),
+        (
+            "redis = { url = \"redis://127.0.0.1\" }\npeers = {}",
+            "once.peers: is for gates that do not share",
+        ),
+        ("redis = { url = \"http://127.0.0.1\" }", "begins neither with redis://"),
+        (
+            "redis = { url = \"redis://127.0.0.1\", ca = \"full.toml\" }",
+            "once.redis.ca: is for TLS",
+        ),
+        (
+            "redis = { sentinel = { nodes = [\"10.0.0.1\"] } }",
+            "once.redis.sentinel.master: is missing",
+        ),
+        ("redis = { sentinel = { master = \"main\", nodes = [] } }", "names none"),
+    ] {
+        assert!(report(&once(lines)).contains(said), "{lines}: {}", report(&once(lines)));
+    }
+    let unused = format!("{SMALLEST}[once]\nredis = {{ url = \"redis://127.0.0.1\" }}\n");
+    assert!(report(&unused).contains("is used by store = \"redis\" alone"));
+}
+
+#[test]
+fn the_environment_can_name_a_shared_store() {
+    let env = [
+        ("ONCEGATE_ONCE__STORE", "redis"),
+        ("ONCEGATE_ONCE__REDIS__URL", "redis://redis.internal:6379"),
+        ("ONCEGATE_ONCE__REDIS__PASSWORD", "hunter2"),
+    ];
+    let config = parse_with(SMALLEST, &env).unwrap();
+    assert!(config.once.redis.unwrap().login.password.is_some());
+    let env = [
+        ("ONCEGATE_ONCE__STORE", "redis"),
+        ("ONCEGATE_ONCE__REDIS__SENTINEL__MASTER", "main"),
+        ("ONCEGATE_ONCE__REDIS__SENTINEL__NODES", "10.0.0.1:26379, 10.0.0.2:26379"),
+    ];
+    let config = parse_with(SMALLEST, &env).unwrap();
+    assert!(
+        matches!(config.once.redis.unwrap().at, RedisAt::Sentinel { nodes, .. } if nodes.len() == 2)
+    );
 }
 
 #[test]

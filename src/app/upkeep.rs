@@ -9,6 +9,7 @@ use std::{
 use tracing::{error, info, warn};
 
 use crate::{
+    config::StoreKind,
     edge::{Gate, Keys},
     ops::shutdown::Shutdown,
     store::{NewMemory, Store, StoreNotice, directory::DirectoryNotice, keys::Watch},
@@ -16,6 +17,9 @@ use crate::{
 
 /// How often the store is looked after, and how soon it recovers.
 const STORE_TICK: Duration = Duration::from_millis(500);
+/// How often a shared store is listened to: how soon a revocation of another gate is known here, and
+/// a store that came back is used again.
+const LISTEN_TICK: Duration = Duration::from_millis(250);
 /// How often the key files are looked at.
 const KEYS_TICK: Duration = Duration::from_secs(2);
 /// How often the directory is looked at.
@@ -41,13 +45,30 @@ pub(super) async fn of_store(gate: Arc<Gate>, mut shutdown: Shutdown) {
     }
 }
 
+/// Listens to what other gates put into a shared store, and looks for one that is down.
+pub(super) async fn of_shared_store(gate: Arc<Gate>, mut shutdown: Shutdown) {
+    if gate.config.once.store != StoreKind::Redis {
+        return;
+    }
+    loop {
+        // Until it answers or the time for that is over; requests have the same connection.
+        gate.store.listen().await;
+        tokio::select! {
+            () = tokio::time::sleep(LISTEN_TICK) => {}
+            () = shutdown.wait() => return,
+        }
+    }
+}
+
 /// Logs what happened to the store since this was last called.
 pub(super) fn tell(store: &Store) {
     for notice in store.take_notices() {
         match &notice {
             StoreNotice::Resumed { .. }
             | StoreNotice::RoomAgain { .. }
-            | StoreNotice::Replaced(NewMemory::First) => info!("{notice}"),
+            | StoreNotice::Replaced(NewMemory::First)
+            | StoreNotice::Joined(_)
+            | StoreNotice::Answers => info!("{notice}"),
             _ => warn!("{notice}"),
         }
     }

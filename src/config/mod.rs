@@ -38,6 +38,7 @@ mod once;
 mod raw;
 mod reader;
 mod records;
+mod redis;
 mod session;
 mod sites;
 mod units;
@@ -50,6 +51,7 @@ pub use links::LONGEST as LONGEST_LINK;
 pub use listen::Listen;
 pub use once::{Durability, Once, StoreKind};
 pub use records::{records, records_again};
+pub use redis::{Redis, RedisAt, RedisLogin};
 pub use session::{LONGEST as LONGEST_SESSION, SessionRules};
 
 /// A configuration in which everything holds that the gate relies on.
@@ -236,7 +238,12 @@ fn read(mut root: Section<'_>, host: &str, base: &Path) -> (Option<Config>, Dire
     checked_dialects::callers(ledger, &callers, &spoken);
     checked_dialects::guesses(ledger, &callers, &listen);
     let config = gate.map(|gate| Config {
-        reach: Reach::Pinned { own: gate.name.clone(), peers: Vec::new() },
+        reach: match once.store {
+            StoreKind::Redis => Reach::Shared,
+            StoreKind::Memory | StoreKind::Journal => {
+                Reach::Pinned { own: gate.name.clone(), peers: Vec::new() }
+            }
+        },
         gate,
         listen,
         limits,

@@ -59,7 +59,14 @@ fn ready(gate: &Gate) -> Response<Body> {
         let draining = Health { status: "draining", reason: None };
         return respond::json(StatusCode::SERVICE_UNAVAILABLE, &draining);
     }
-    if gate.store.status().healthy {
+    let store = gate.store.status();
+    if !store.started {
+        // It knows of no session, and must not be asked about any.
+        let reason = Some("nothing was heard of the shared store yet");
+        let starting = Health { status: "starting", reason };
+        return respond::json(StatusCode::SERVICE_UNAVAILABLE, &starting);
+    }
+    if store.healthy {
         return respond::json(StatusCode::OK, &Health { status: "ready", reason: None });
     }
     let status = if gate.config.once.ready_needs_store {
@@ -85,6 +92,16 @@ fn rendered(gate: &Gate) -> String {
     metrics.horizon.set(gauge(status.horizon));
     metrics.refused_full.inner().store(status.refused_full, Ordering::Relaxed);
     metrics.store_up.set(i64::from(status.healthy));
+    if let Some(questions) = status.questions {
+        for (counter, count) in [
+            (&metrics.store_connections, questions.connections),
+            (&metrics.store_questions, questions.asked),
+            (&metrics.store_unanswered, questions.unanswered),
+            (&metrics.store_resent, questions.resent),
+        ] {
+            counter.inner().store(count, Ordering::Relaxed);
+        }
+    }
     for (reason, count) in status.new_memories {
         let counter = metrics.mem_changes.get_or_create(&Reason { reason }).clone();
         counter.inner().store(count, Ordering::Relaxed);

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     denial::Denial,
     id::{SessionId, TokenId},
+    redeem::LEEWAY,
     seen::CLOCK_SLACK,
 };
 
@@ -77,6 +78,11 @@ impl Revocation {
     pub fn session(id: SessionId, until: u64) -> Self {
         Self { what: Revoke::Session(id), at: 0, until }
     }
+
+    /// The end of the bucket of time in which it is dropped: not before `until`.
+    pub fn end(&self) -> u64 {
+        bucket_end(self.until)
+    }
 }
 
 impl CallerTag {
@@ -121,7 +127,8 @@ struct Inner {
     latest: u64,
     /// The latest `until` that may have been dropped.
     horizon: u64,
-    /// The latest `at` of a user's revocation by this gate: one ahead of the clock shows that it went back.
+    /// The latest `at` of a user's revocation by this gate: one ahead of the clock shows that it
+    /// went back.
     latest_at: u64,
 }
 
@@ -189,6 +196,32 @@ impl Revoked {
     /// The number of the latest change; 0 before the first.
     pub fn latest(&self) -> u64 {
         self.read().latest
+    }
+
+    /// What is to be taken back besides `revocation`, which another gate told of and this one did
+    /// not know: a clock that is ahead of the other's has dated what was issued here before by up
+    /// to `issued_until`, later than it reaches.
+    ///
+    /// To be asked before it is taken in. A repeated one is not extended again, or gates would
+    /// go on extending each other's.
+    pub fn beyond(&self, revocation: &Revocation, issued_until: u64) -> Option<Revocation> {
+        let Revocation { what: Revoke::User(_), at, .. } = *revocation else { return None };
+        // Further ahead, its links are good nowhere else yet; what went on being issued since is
+        // reached for that long, too, rather than what was issued before be missed.
+        let until = issued_until.min(at.saturating_add(LEEWAY));
+        let inner = self.read();
+        let known = inner.entries.get(&revocation.what);
+        let repeated = known.is_some_and(|times| times.at.saturating_add(2 * LEEWAY) >= at);
+        (until > at && !repeated).then_some(Revocation { at: until, ..*revocation })
+    }
+
+    /// The latest moment up to which `user` was taken back on `site`; 0 where that never was.
+    pub fn user_until(&self, site: &str, user: &str) -> u64 {
+        let inner = self.read();
+        if inner.entries.is_empty() {
+            return 0;
+        }
+        inner.entries.get(&Revoke::User(UserKey::of(site, user))).map_or(0, |times| times.at)
     }
 
     /// Whether `caller` has taken back the link `id`.
@@ -388,6 +421,21 @@ mod tests {
         revoked.insert(session(NOW)).unwrap();
         revoked.insert(session(NOW + 60)).unwrap();
         assert!(revoked.rests_on(&session(NOW + 60)) && !revoked.rests_on(&session(NOW)));
+    }
+
+    #[test]
+    fn what_a_clock_that_is_ahead_dated_later_is_reached_once() {
+        let revoked = Revoked::new(10);
+        let of = |at| Revocation::user("panel", "joe", at, NOW + HOUR);
+        assert_eq!(revoked.beyond(&of(NOW), NOW), None);
+        assert_eq!(revoked.beyond(&of(NOW), NOW + 3), Some(of(NOW + 3)));
+        // By more no clock is ahead whose tokens are taken; but it went on issuing.
+        assert_eq!(revoked.beyond(&of(NOW), NOW + 60), Some(of(NOW + LEEWAY)));
+        revoked.restore(of(NOW));
+        assert_eq!(revoked.beyond(&of(NOW + 3), NOW + 4), None);
+        assert_eq!(revoked.beyond(&of(NOW + 60), NOW + 61), Some(of(NOW + 61)));
+        let session = Revocation::session(SessionId::from_bytes([1; 16]), NOW + HOUR);
+        assert_eq!(revoked.beyond(&session, NOW), None);
     }
 
     #[test]

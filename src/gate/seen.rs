@@ -27,7 +27,7 @@ pub const CLOCK_SLACK: u64 = BUCKET + 5;
 
 const SHARDS: usize = 64;
 
-/// Proof that a token was recorded as used. Only [`SeenSet::spend`] makes one.
+/// Proof that a token was recorded as used: by [`SeenSet::spend`], or [`Spent::elsewhere`].
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "whoever spends a token owes its user the admission"]
 pub struct Spent {
@@ -35,6 +35,12 @@ pub struct Spent {
 }
 
 impl Spent {
+    /// The proof that a memory elsewhere gave: it answered, to this very attempt, that `id` was
+    /// recorded as used.
+    pub fn elsewhere(id: TokenId) -> Self {
+        Self { id }
+    }
+
     /// The token that was used.
     pub fn id(&self) -> TokenId {
         self.id

@@ -55,6 +55,14 @@ pub struct Metrics {
     pub mem_changes: Family<Reason, Counter>,
     /// 1 while the store works.
     pub store_up: Gauge,
+    /// Connections made to a shared store.
+    pub store_connections: Counter,
+    /// Questions asked of it.
+    pub store_questions: Counter,
+    /// Questions that it did not answer.
+    pub store_unanswered: Counter,
+    /// Questions asked again, over another connection.
+    pub store_resent: Counter,
 }
 
 /// Who issued, and for which site.
@@ -145,6 +153,14 @@ impl Metrics {
         all.register("seen_refused_full", "Refused for want of room", self.refused_full.clone());
         all.register("mem_changes", "Memories replaced, by reason", self.mem_changes.clone());
         all.register("store_up", "1 while the store works", self.store_up.clone());
+        for (name, help, counter) in [
+            ("store_connections", "Connections to a shared store", &self.store_connections),
+            ("store_questions", "Questions to a shared store", &self.store_questions),
+            ("store_unanswered", "Questions without an answer", &self.store_unanswered),
+            ("store_resent", "Questions asked again", &self.store_resent),
+        ] {
+            all.register(name, help, counter.clone());
+        }
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &all);

@@ -42,6 +42,9 @@ pub enum StoreError {
         /// Who asks.
         ours: String,
     },
+    /// The way to the shared store cannot be made.
+    #[error("the shared store cannot be used: {0}\n  do: correct once.redis")]
+    Redis(String),
     /// The journal was written by a newer version.
     #[error("{} holds a journal of another version ({found:?})\n  do: run the version that wrote it, or empty the directory: outstanding links are then refused", dir.display())]
     Newer {
@@ -71,12 +74,29 @@ pub enum NewMemory {
     ClockWentBack,
     /// A write or a sync failed.
     Failed(String),
+    /// The shared memory's server was restarted, or another one took its place.
+    StoreMoved,
+    /// Something is gone from the shared memory, or all of it.
+    StoreLost,
+    /// The clock of the shared memory's server is behind what it showed before.
+    StoreClock,
+    /// Another gate began the one that is there now.
+    StoreElsewhere,
 }
 
 impl NewMemory {
     /// All labels, for counting.
-    pub const LABELS: [&'static str; 5] =
-        ["first", "damaged", "restarted", "clock_went_back", "failed"];
+    pub const LABELS: [&'static str; 9] = [
+        "first",
+        "damaged",
+        "restarted",
+        "clock_went_back",
+        "failed",
+        "store_moved",
+        "store_lost",
+        "store_clock",
+        "store_elsewhere",
+    ];
 
     /// A short name of the reason.
     pub fn label(&self) -> &'static str {
@@ -86,6 +106,10 @@ impl NewMemory {
             Self::Restarted => "restarted",
             Self::ClockWentBack => "clock_went_back",
             Self::Failed(_) => "failed",
+            Self::StoreMoved => "store_moved",
+            Self::StoreLost => "store_lost",
+            Self::StoreClock => "store_clock",
+            Self::StoreElsewhere => "store_elsewhere",
         }
     }
 }
@@ -100,6 +124,12 @@ impl fmt::Display for NewMemory {
             }
             Self::ClockWentBack => f.write_str("the clock went back"),
             Self::Failed(why) => write!(f, "recording failed: {why}"),
+            Self::StoreMoved => {
+                f.write_str("the shared store was restarted, or another server took its place")
+            }
+            Self::StoreLost => f.write_str("the shared store has lost something"),
+            Self::StoreClock => f.write_str("the shared store's clock went back"),
+            Self::StoreElsewhere => f.write_str("another gate began one in the shared store"),
         }
     }
 }
@@ -136,6 +166,12 @@ pub enum StoreNotice {
     Foreign(String),
     /// Something failed that can be tried again.
     Upkeep(String),
+    /// The shared memory that is there, with this many uses, is taken up.
+    Joined(u64),
+    /// The shared memory does not answer, or cannot be used; redemption is refused.
+    Down(String),
+    /// It does again.
+    Answers,
 }
 
 impl fmt::Display for StoreNotice {
@@ -158,6 +194,11 @@ impl fmt::Display for StoreNotice {
             Self::Foreign(name) => {
                 write!(f, "{name:?} in the state directory is not the gate's; it is left alone")
             }
+            Self::Joined(entries) => write!(f, "shared memory taken up: {entries} uses"),
+            Self::Down(why) => {
+                write!(f, "the shared store cannot be used, redemption is refused: {why}")
+            }
+            Self::Answers => f.write_str("the shared store can be used again"),
             Self::Upkeep(why) => write!(f, "journal upkeep failed, will be tried again: {why}"),
         }
     }

@@ -6,6 +6,7 @@ use super::{
     error::{StoreError, StoreNotice},
     local::Local,
     options::{StoreOptions, StoreStatus},
+    redis::Shared,
 };
 use crate::gate::{
     denial::Denial,
@@ -45,6 +46,8 @@ pub struct Store(Arc<Keeper>);
 enum Keeper {
     /// This gate.
     Local(Local),
+    /// A server that several gates share.
+    Shared(Shared),
 }
 
 impl Store {
@@ -64,6 +67,20 @@ impl Store {
         Ok(Self(Arc::new(Keeper::Local(Local::open(options, now, random)?))))
     }
 
+    /// A store in a server that several gates share; see [`Store::listen`].
+    pub fn shared(shared: Shared) -> Self {
+        Self(Arc::new(Keeper::Shared(shared)))
+    }
+
+    /// Listens to what other gates put into a shared memory, and heals that: at least each second,
+    /// in a task that waits for nothing else.
+    pub async fn listen(&self) {
+        match &*self.0 {
+            Keeper::Local(_) => {}
+            Keeper::Shared(shared) => shared.listen().await,
+        }
+    }
+
     /// The memory to issue with.
     ///
     /// # Errors
@@ -71,6 +88,7 @@ impl Store {
     pub fn mem(&self, now: u64) -> Result<MemoryId, Denial> {
         match &*self.0 {
             Keeper::Local(local) => local.mem(now),
+            Keeper::Shared(shared) => shared.mem(),
         }
     }
 
@@ -88,6 +106,7 @@ impl Store {
     ) -> Result<Spent, Denial> {
         match &*self.0 {
             Keeper::Local(local) => local.spend(token.id, token.mem, token.expires, now).await,
+            Keeper::Shared(shared) => shared.spend(token).await,
         }
     }
 
@@ -96,7 +115,6 @@ impl Store {
     /// # Errors
     /// [`Denial::Fenced`], [`Denial::StoreUnavailable`], [`Denial::Expired`],
     /// [`Denial::AlreadyUsed`].
-    #[expect(clippy::unused_async, reason = "a memory elsewhere has to be asked")]
     pub async fn look(
         &self,
         token: &Use,
@@ -104,6 +122,7 @@ impl Store {
     ) -> Result<(), Denial> {
         match &*self.0 {
             Keeper::Local(local) => local.look(token.id, token.mem, token.expires, now()),
+            Keeper::Shared(shared) => shared.look(token).await,
         }
     }
 
@@ -115,6 +134,7 @@ impl Store {
     pub async fn revoke(&self, revocation: Revocation, now: u64) -> Result<(), Denial> {
         match &*self.0 {
             Keeper::Local(local) => local.revoke(revocation, now).await,
+            Keeper::Shared(shared) => shared.revoke(revocation).await,
         }
     }
 
@@ -126,6 +146,10 @@ impl Store {
     pub fn issuing(&self, now: u64) -> Result<(), Denial> {
         match &*self.0 {
             Keeper::Local(local) => local.issuing(now),
+            Keeper::Shared(shared) => {
+                shared.issuing(now);
+                Ok(())
+            }
         }
     }
 
@@ -134,6 +158,10 @@ impl Store {
     pub fn beginning(&self, now: u64) -> u64 {
         match &*self.0 {
             Keeper::Local(local) => local.beginning(now),
+            Keeper::Shared(shared) => {
+                shared.issuing(now);
+                now
+            }
         }
     }
 
@@ -141,6 +169,7 @@ impl Store {
     pub fn issued_until(&self) -> u64 {
         match &*self.0 {
             Keeper::Local(local) => local.issued_until(),
+            Keeper::Shared(shared) => shared.issued_until(),
         }
     }
 
@@ -148,6 +177,7 @@ impl Store {
     pub fn link_revoked_by(&self, id: TokenId, caller: &str) -> bool {
         match &*self.0 {
             Keeper::Local(local) => local.link_revoked_by(id, caller),
+            Keeper::Shared(shared) => shared.link_revoked_by(id, caller),
         }
     }
 
@@ -155,6 +185,7 @@ impl Store {
     pub fn user_revoked(&self, site: &str, user: &str, issued_at: u64) -> bool {
         match &*self.0 {
             Keeper::Local(local) => local.user_revoked(site, user, issued_at),
+            Keeper::Shared(shared) => shared.user_revoked(site, user, issued_at),
         }
     }
 
@@ -162,6 +193,7 @@ impl Store {
     pub fn session_ended(&self, id: SessionId) -> bool {
         match &*self.0 {
             Keeper::Local(local) => local.session_ended(id),
+            Keeper::Shared(shared) => shared.session_ended(id),
         }
     }
 
@@ -171,6 +203,7 @@ impl Store {
     pub fn forgotten(&self, expires: u64) -> bool {
         match &*self.0 {
             Keeper::Local(local) => local.forgotten(expires),
+            Keeper::Shared(shared) => shared.forgotten(expires),
         }
     }
 
@@ -178,6 +211,7 @@ impl Store {
     pub fn knows_sessions_of(&self, mem: MemoryId) -> bool {
         match &*self.0 {
             Keeper::Local(local) => local.knows_sessions_of(mem),
+            Keeper::Shared(shared) => shared.knows_sessions_of(mem),
         }
     }
 
@@ -185,6 +219,7 @@ impl Store {
     pub fn status(&self) -> StoreStatus {
         match &*self.0 {
             Keeper::Local(local) => local.status(),
+            Keeper::Shared(shared) => shared.status(),
         }
     }
 
@@ -192,6 +227,7 @@ impl Store {
     pub fn take_notices(&self) -> Vec<StoreNotice> {
         match &*self.0 {
             Keeper::Local(local) => local.take_notices(),
+            Keeper::Shared(shared) => shared.take_notices(),
         }
     }
 
@@ -202,6 +238,7 @@ impl Store {
     pub fn tick(&self, now: u64) {
         match &*self.0 {
             Keeper::Local(local) => local.tick(now),
+            Keeper::Shared(_) => {}
         }
     }
 
@@ -210,6 +247,7 @@ impl Store {
     pub async fn close(self) {
         match &*self.0 {
             Keeper::Local(local) => local.clone().close().await,
+            Keeper::Shared(shared) => shared.close(),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{
         Durability,
         disk::{Disk, LocalDisk},
     },
+    redis::Questions,
 };
 use crate::gate::{id::MemoryId, revoked::MAX_REVOCATIONS};
 
@@ -89,6 +90,9 @@ pub struct StoreStatus {
     pub healthy: bool,
     /// Why not, if so.
     pub why: Option<String>,
+    /// Whether everything is known that was taken back before this process began: without that,
+    /// no session is.
+    pub started: bool,
     /// The memory in force.
     pub mem: MemoryId,
     /// Uses remembered.
@@ -113,4 +117,6 @@ pub struct StoreStatus {
     pub journal_bytes: u64,
     /// How durable a record is before the answer; without a journal none.
     pub durability: Option<Durability>,
+    /// How the questions to a shared memory went.
+    pub questions: Option<Questions>,
 }

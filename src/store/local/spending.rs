@@ -228,6 +228,7 @@ impl Local {
         StoreStatus {
             healthy: why.is_none(),
             why,
+            started: true,
             mem: memory.mem,
             entries: memory.seen.entries(),
             max_entries: memory.seen.max_entries(),
@@ -240,6 +241,7 @@ impl Local {
             segments,
             journal_bytes,
             durability: self.0.place.as_ref().map(|place| place.durability),
+            questions: None,
         }
     }
 

@@ -4,11 +4,23 @@
 //!
 //! | key | what |
 //! |---|---|
-//! | `mem` | the memory's id, the server's replication id when it was made, the horizons, the counts, and the end of every bucket there is |
+//! | `mem` | the memory's id, the server's replication id when it was made, both horizons, the number of the latest revocation, how many uses and revocations there are, and by its end how many uses each bucket has |
 //! | `used:<mem>:<end>` | one bucket: by token id the attempt that used it |
-//! | `revoked:<mem>` | what was taken back, in the order in which it was |
+//! | `revoked:<mem>`, `times:<mem>`, `ends:<mem>` | what was taken back: in the order in which it was; until when each matters; which are over when |
 //! | `lineage:<mem>` | the memories whose revocations this one holds too |
-//! | `gates` | by gate: when it asked last, and what it had heard by then |
+//! | `gates` | by gate: when it asked last, under which memory, and what it had heard by then; and since when this is kept |
+//!
+//! All but [`Ask::Make`] and [`Ask::Hear`] begin with the same judgement of the memory, in this
+//! order, and what it finds is all that they do and tell:
+//!
+//! 1. no `mem`, or another id in it than is meant: [`Told::Fenced`];
+//! 2. this server's replication id is another than the one noted: [`Breakage::Moved`];
+//! 3. its clock is more than `CLOCK_SLACK` behind the horizon of the uses, or behind that of the
+//!    revocations: [`Breakage::ClockWentBack`];
+//! 4. what the question needs is not there as counted: the token's bucket for [`Ask::Spend`] and
+//!    [`Ask::Look`], the revocations for [`Ask::Revoke`]: [`Breakage::Lost`].
+//!
+//! A server that is a replica answers none of them: [`Unanswered`], as does one that cannot write.
 
 use std::{fmt, sync::Arc};
 
@@ -33,6 +45,11 @@ pub type Attempt = [u8; 16];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
     /// Record the use of a token, once.
+    ///
+    /// After the judgement, in this order: recorded by this very attempt: [`Told::Spent`]; expired
+    /// at or before the server's clock or the horizon: [`Told::Expired`]; recorded by another:
+    /// [`Told::Used`]; a later revocation than `heard`: [`Told::Behind`]; as many uses as
+    /// `max_entries`: [`Told::Full`]; else it is recorded: [`Told::Spent`].
     Spend {
         /// The memory the token names.
         mem: MemoryId,
@@ -47,7 +64,8 @@ pub enum Ask {
         /// Uses remembered at most.
         max_entries: u64,
     },
-    /// What [`Ask::Spend`] would be told, [`Told::Spent`] for "nothing speaks against it".
+    /// What [`Ask::Spend`] would be told, [`Told::Spent`] for "nothing speaks against it": the
+    /// judgement, [`Told::Expired`], [`Told::Used`]; room and revocations are not looked at.
     Look {
         /// The memory the token names.
         mem: MemoryId,
@@ -56,16 +74,19 @@ pub enum Ask {
         /// When it expires.
         expires: u64,
     },
-    /// Begin a memory in place of `old`, if that is still the one there, whole or not.
+    /// Begin a memory in place of `old`, if that is still the one there, whole or not: empty, with
+    /// this server's replication id, its horizons and numbers at 0. All of the old one is dropped;
+    /// `gates` stays. Otherwise [`Told::Kept`].
     Make {
         /// The one found, if any.
         old: Option<MemoryId>,
         /// The new one.
         new: MemoryId,
     },
-    /// Which memory is there, and what was taken back since.
+    /// Which memory is there, and what was taken back since; notes that `gate` has heard up to
+    /// `heard` under `mem`. Told [`Told::Heard`] in any case: of a memory that is broken too.
     Hear {
-        /// Who asks.
+        /// Who asks: one name for each process.
         gate: String,
         /// The memory under which `heard` counts; another one there: everything is told.
         mem: Option<MemoryId>,
@@ -74,21 +95,32 @@ pub enum Ask {
         /// Revocations told at most.
         limit: usize,
     },
-    /// Take something back, or put back what an emptied server lacks.
+    /// Take something back, or put back what an emptied server lacks: all of it or nothing.
+    ///
+    /// Of a known one the later `at` and the later `until` hold; one that changes nothing takes no
+    /// number, one that is new or changes takes the next. [`Told::Full`] if there would be more
+    /// than `max_revocations` and any of them is new.
     Revoke {
         /// The memory meant.
         mem: MemoryId,
-        /// What; none that is known already takes room or a number.
+        /// What.
         revocations: Vec<Revocation>,
         /// Memories whose revocations the asking gate knows all of, these included.
         lineage: Vec<MemoryId>,
+        /// The latest `until` that the asking gate has dropped: raises the horizon of the
+        /// revocations to at least this.
+        horizon: u64,
         /// Revocations remembered at most.
         max_revocations: u64,
     },
-    /// Drop what ended [`KEEP`] seconds ago, a bucket at a time.
+    /// Drop every bucket of uses that ended `keep` seconds ago or earlier, and every revocation
+    /// whose bucket of `until` ended [`KEEP`] seconds ago or earlier, a thousand at most; the
+    /// horizons rise to the latest end dropped.
     Sweep {
         /// The memory meant.
         mem: MemoryId,
+        /// [`KEEP`]; less where room is short, which a clock gone back then costs the memory.
+        keep: u64,
     },
 }
 
@@ -151,7 +183,9 @@ pub struct Heard {
     pub latest: u64,
     /// The number up to which these reach.
     pub heard: u64,
-    /// The number up to which every listening gate has heard, this one as it asked.
+    /// The number up to which every gate has heard that asked within [`LISTENING`] seconds, this
+    /// one as it asked; of a gate that asked under another memory that is 0, and so it is for all
+    /// in the first [`LISTENING`] seconds in which `gates` is kept.
     pub confirmed: u64,
     /// Revocations after the one heard of, in order.
     pub revocations: Vec<Revocation>,
