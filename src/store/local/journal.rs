@@ -168,8 +168,10 @@ impl Journal {
             return Ok(());
         }
         let Place { disk, dir, segment_size, .. } = &self.place;
-        let segment = Segment::create(&**disk, dir, self.mem, upkeep.next_number, *segment_size)?;
+        // A number is not tried twice: what failed may have left its file.
+        let number = upkeep.next_number;
         upkeep.next_number += 1;
+        let segment = Segment::create(&**disk, dir, self.mem, number, *segment_size)?;
         let listed = disk
             .sync_dir(dir)
             .and_then(|()| self.write_manifest_with(&upkeep, Some(&segment), false))
@@ -331,7 +333,8 @@ impl Journal {
         let Place { disk, dir, .. } = &self.place;
         segments.iter().try_for_each(|segment| segment.sync()).inspect_err(|_| {
             // What was answered for may be gone from the file: it must not be read back.
-            let _ = disk.remove(&dir.join(manifest::NAME));
+            let removed = disk.remove(&dir.join(manifest::NAME));
+            drop(removed.or_else(|_| segments.iter().try_for_each(|segment| segment.release())));
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Whatever cannot be shown to be as it was left is not repaired: the answer is a new memory.
 
-use std::{collections::VecDeque, path::Path};
+use std::{collections::VecDeque, io::ErrorKind, path::Path};
 
 use super::{
     disk::Disk,
@@ -66,7 +66,9 @@ pub(super) fn load(
     if manifest.durability == Durability::Process && !manifest.closed && !same_boot {
         return Ok(Found::Lost(NewMemory::Restarted));
     }
-    let (tail, issued_until) = match read_segments(place, &manifest, seen, revoked, now) {
+    let read = hear_of_lost_writes(place, &manifest)
+        .and_then(|()| read_segments(place, &manifest, seen, revoked, now));
+    let (tail, issued_until) = match read {
         Ok(read) => read,
         Err(fault) => return Ok(Found::Lost(NewMemory::Damaged(fault))),
     };
@@ -76,6 +78,23 @@ pub(super) fn load(
         .map_err(|error| StoreError::io("go on with the journal in", dir, error))?;
     let Manifest { mem, lineage, .. } = manifest;
     Ok(Found::Whole { mem, lineage, journal: Box::new(journal) })
+}
+
+/// Has the kernel report what it could not write behind our predecessor's back.
+///
+/// It does so once. Whoever hears it and then dies, or cannot begin another journal, must not
+/// leave this one to a next start that hears nothing: meanwhile the manifest is out of its place.
+fn hear_of_lost_writes(place: &Place, manifest: &Manifest) -> Result<(), String> {
+    let Place { disk, dir, .. } = place;
+    let (there, aside) = (dir.join(manifest::NAME), dir.join(manifest::NEXT));
+    let moved = |error| format!("{}: {error}", manifest::NAME);
+    disk.rename(&there, &aside).map_err(moved)?;
+    for listed in &manifest.segments {
+        let name = segment::name(listed.number);
+        let synced = disk.open(&dir.join(&name)).and_then(|file| file.sync_data());
+        synced.map_err(|error| format!("{name}: {error}"))?;
+    }
+    disk.rename(&aside, &there).map_err(moved)
 }
 
 /// Reads every segment in the order of its records; tells up to which second things were issued.
@@ -137,6 +156,22 @@ fn read_segments(
             .ok_or_else(|| format!("{} lists no segment", manifest::NAME))?,
     };
     Ok((Tail { full, current, next, spares }, issued_until))
+}
+
+/// Makes sure that a journal that was found wanting is never read again, before anything else is
+/// changed: the next start may not see any more what this one saw. That a manifest was written over
+/// shows by the directory being older.
+///
+/// # Errors
+/// [`StoreError::Io`]: it may be in place still, and nothing else was touched.
+pub(super) fn renounce(place: &Place) -> Result<(), StoreError> {
+    let Place { disk, dir, .. } = place;
+    let io = |error| StoreError::io("remove the manifest in", dir, error);
+    match disk.remove(&dir.join(manifest::NAME)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io(error)),
+        Ok(()) => disk.sync_dir(dir).map_err(io),
+    }
 }
 
 /// The files in `dir` that are none of ours. What a file system puts there itself is not told.

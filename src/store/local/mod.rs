@@ -10,6 +10,7 @@ mod local_disk;
 mod lock;
 mod manifest;
 mod memory;
+mod owning;
 mod record;
 mod recorder;
 mod revoking;

@@ -37,6 +37,15 @@ impl Local {
         merged.map_err(|why| Denial::StoreUnavailable { unspent: true, why })
     }
 
+    /// What is to be taken in besides what another gate took back, by whose clock this gate has
+    /// issued some of it later: see [`Revoked::beyond`](crate::gate::revoked::Revoked::beyond).
+    pub fn beyond(&self, revocations: &[Revocation]) -> Vec<Revocation> {
+        let memory = self.0.current.load();
+        let issued_until = self.issued_until();
+        let beyond = |revocation| memory.known.revoked.beyond(revocation, issued_until);
+        revocations.iter().filter_map(beyond).collect()
+    }
+
     /// What was taken back after `heard`, by anyone, in that order, `limit` at most; and what to
     /// ask with next. All of it, where nothing or another list was heard of.
     pub fn since(&self, heard: Option<Heard>, limit: usize) -> (Vec<Revocation>, Heard) {
@@ -87,6 +96,11 @@ impl Local {
         self.0.current.load().known.issued_until.load(Ordering::SeqCst)
     }
 
+    /// The latest moment up to which `user` was taken back on `site`; 0 where that never was.
+    pub fn user_revoked_until(&self, site: &str, user: &str) -> u64 {
+        self.0.current.load().known.revoked.user_until(site, user)
+    }
+
     /// Whether `caller` has taken back the link `id`.
     pub fn link_revoked_by(&self, id: TokenId, caller: &str) -> bool {
         self.0.current.load().known.revoked.link(id, caller)
@@ -109,8 +123,9 @@ impl Local {
         expires <= self.0.current.load().known.revoked.horizon()
     }
 
-    /// Whether every revocation of a session begun under `mem` is known here.
+    /// Whether every revocation of a session begun under `mem` is known here: of none any more
+    /// once this store is closed, when a successor may take something back.
     pub fn knows_sessions_of(&self, mem: MemoryId) -> bool {
-        self.0.current.load().knows(mem)
+        !self.0.closed.load(Ordering::SeqCst) && self.0.current.load().knows(mem)
     }
 }

@@ -109,8 +109,6 @@ impl Segment {
         if facts.links != 1 {
             return Err(format!("{name} is linked from elsewhere, too"));
         }
-        // What the kernel could not write behind our predecessor's back, it reports now.
-        file.sync_data().map_err(at)?;
         let bytes = disk.read(&path).map_err(at)?;
         let segment = Self::new(number, size, identity, file);
         let records = segment.decode(mem, &bytes)?;

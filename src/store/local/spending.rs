@@ -2,12 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    io,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -19,7 +17,6 @@ use super::{
     journal::Place,
     load::{self, Found},
     lock::DirectoryLock,
-    manifest,
     memory::{Known, Memory, Refused},
     options::{StoreOptions, StoreStatus},
     record::LATEST,
@@ -47,16 +44,20 @@ pub(super) struct Shared {
     /// The memory in force.
     pub(super) current: ArcSwap<Memory>,
     options: StoreOptions,
-    place: Option<Place>,
+    /// Where its journals are.
+    pub(super) place: Option<Place>,
     random: fn() -> [u8; 16],
     upkeep: Mutex<Upkeep>,
     notices: Mutex<VecDeque<StoreNotice>>,
     refused_full: AtomicU64,
+    /// Whether it is the end, and others may go on from here.
+    pub(super) closed: AtomicBool,
     /// Whether it was said that the room is getting short.
     pub(super) fullness: Fullness,
     new_memories: [AtomicU64; NewMemory::LABELS.len()],
-    // Last, so that it is given back when nothing can be written any more.
-    lock: Mutex<Option<DirectoryLock>>,
+    /// The ownership of that directory: last, so that it is given back when nothing can be
+    /// written any more.
+    pub(super) lock: Mutex<Option<DirectoryLock>>,
 }
 
 #[derive(Debug, Default)]
@@ -116,6 +117,9 @@ impl Local {
                 Memory::new(mem, lineage, seen, known, Some(*journal))
             }
             Found::Lost(why) => {
+                if let Some(place) = &place {
+                    load::renounce(place)?;
+                }
                 count(&new_memories, &why);
                 notices.push_back(StoreNotice::Replaced(why));
                 let (mem, max) = (MemoryId::from_bytes(random()), options.max_entries);
@@ -135,6 +139,7 @@ impl Local {
             upkeep: Mutex::new(Upkeep { last_sync: now, ..Upkeep::default() }),
             notices: Mutex::new(notices),
             refused_full: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
             fullness: Fullness::default(),
             new_memories,
             lock: Mutex::new(lock),
@@ -250,7 +255,8 @@ impl Local {
         lock(&self.0.notices).drain(..).collect()
     }
 
-    /// From time to time, at least each second: heals a memory that failed, notices a clock gone back, drops what expired.
+    /// From time to time, at least each second: heals a memory that failed, notices a clock gone
+    /// back, drops what expired.
     ///
     /// Blocks while it uses the disk: keep it off the threads that answer requests.
     pub fn tick(&self, now: u64) {
@@ -292,6 +298,7 @@ impl Local {
     /// the directory back. Clones of this store refuse from then on.
     pub async fn close(self) {
         lock(&self.0.upkeep).closed = true;
+        self.0.closed.store(true, Ordering::SeqCst);
         let memory = self.0.current.load_full();
         if !self.owns_directory() {
             // What is there now may be another gate's.
@@ -351,28 +358,6 @@ impl Local {
                 self.notice(StoreNotice::Ended(format!("no new memory can be made: {error}")));
             }
         }
-    }
-
-    /// Whether the state directory, if there is one, is still the one that was locked.
-    fn owns_directory(&self) -> bool {
-        let held = lock(&self.0.lock);
-        self.0.place.is_none() || held.as_ref().is_some_and(DirectoryLock::holds)
-    }
-
-    /// Makes what is now where the state directory was this process's own, if nobody's journal is
-    /// in it: that is for a start to judge.
-    fn own_directory(&self) -> Result<(), StoreError> {
-        let Some(place) = self.0.place.as_ref().filter(|_| !self.owns_directory()) else {
-            return Ok(());
-        };
-        let Place { disk, dir, .. } = place;
-        let taken = DirectoryLock::acquire(&**disk, dir, Duration::ZERO)?;
-        if disk.facts(&dir.join(manifest::NAME)).is_ok() {
-            let another = io::Error::other("another journal is there; restart the gate");
-            return Err(StoreError::io("begin anew in", dir, another));
-        }
-        *lock(&self.0.lock) = Some(taken);
-        Ok(())
     }
 
     /// Keeps something to be told.

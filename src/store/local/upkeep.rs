@@ -14,7 +14,7 @@ use crate::gate::seen::bucket_end;
 
 /// Seconds for which issuing is recorded in advance. After a crash a user is taken back that far
 /// beyond the last link: less than a clock is corrected by without anyone's notice.
-const AHEAD: u64 = 6;
+const AHEAD: u64 = 4;
 
 /// Records that are looked through at one time, more or less.
 const AT_ONCE: usize = 1 << 18;
