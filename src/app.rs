@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
-use tokio::task::JoinSet;
+use hyper::{Request, body::Incoming};
+use tokio::{sync::watch, task::JoinSet};
 use tracing::{info, warn};
 
 use crate::{
     app::{listeners::socket, running::Operators},
-    config::{Config, Listen, StoreKind},
+    config::{Config, Listen},
     edge::{
         Gate, Keys, admin, api,
         assertions::Assertions,
@@ -18,7 +19,7 @@ use crate::{
         route,
         upstream::Upstreams,
     },
-    gate::{password::Decoy, secret::Secret},
+    gate::{password::Decoy, peer::PeerKeys, secret::Secret},
     ops::{
         clock::Clock,
         entropy,
@@ -26,7 +27,7 @@ use crate::{
         passwords::Passwords,
         shutdown,
     },
-    store::{Store, directory::Directory, keys::Watch},
+    store::{directory::Directory, keys::Watch},
 };
 
 mod handed_over;
@@ -64,7 +65,7 @@ pub async fn start(
     let (admin_trigger, admin_here) = shutdown::channel();
     let end = End { near: near.clone(), here: here.clone(), ..End::at(&here) };
     let admin_end = End { near: near.clone(), ..End::at(&admin_here) };
-    let (watch, ring, sessions) = Watch::start(&config.keys_dir)?;
+    let (key_watch, ring, sessions) = Watch::start(&config.keys_dir)?;
     let metrics = Metrics::default();
     let limits = listen::Limits {
         header_timeout: config.limits.header_timeout,
@@ -85,7 +86,7 @@ pub async fn start(
 
     info!(gate = config.gate.name, "waits for its state");
     let directory = open_directory(&config).await?;
-    let store = open_store(&config, &clock).await?;
+    let store = stores::open(&config, PeerKeys::of(&sessions), &clock).await?;
     // What other gates took back is known before the first request, where the store answers.
     store.listen().await;
     let (public_open, api_open) = (open("public"), open("api"));
@@ -110,25 +111,35 @@ pub async fn start(
         shutdown: near,
         config,
     });
+    let (public, public_at) = socket(listeners.public, "public")?;
+    let (caught_up, others_wait) = watch::channel(false);
+    let state = gate.clone();
+    let answer = move |peer, request: Request<Incoming>| {
+        let (state, mut caught_up) = (state.clone(), others_wait.clone());
+        async move {
+            // Gates that start together have questions to each other before they can answer any
+            // other. An error says that the sender is gone: it was sent before.
+            if !route::is_peers(request.uri().path()) {
+                let _ = caught_up.wait_for(|caught_up| *caught_up).await;
+            }
+            route::answer(state, peer, request).await
+        }
+    };
+    served.spawn(listen::serve(public, limits.clone(), public_open, end.clone(), answer));
+    gate.store.catch_up().await;
+    // Nobody may be listening for it any more.
+    let _ = caught_up.send(true);
     // Set once, here.
     let _ = started.set(gate.clone());
     admin.map(|admin| admin_served.spawn(admin));
 
-    let (public, public_at) = socket(listeners.public, "public")?;
-    let state = gate.clone();
-    let answer = move |peer, request| route::answer(state.clone(), peer, request);
-    served.spawn(listen::serve(public, limits.clone(), public_open, end.clone(), answer));
     let (api, api_at) = socket(listeners.api, "api")?;
     let state = gate.clone();
     let answer = move |peer, request| api::answer(state.clone(), peer, request);
     served.spawn(listen::serve(api, limits, api_open, end.clone(), answer));
 
-    upkeep::tell(&gate.store);
-    tokio::spawn(upkeep::of_store(gate.clone(), here.clone()));
-    tokio::spawn(upkeep::of_shared_store(gate.clone(), here.clone()));
-    let watch = Arc::new(Mutex::new(watch));
-    tokio::spawn(upkeep::of_keys(gate.clone(), watch.clone(), here.clone()));
-    tokio::spawn(upkeep::of_directory(gate.clone(), here));
+    let watch = Arc::new(Mutex::new(key_watch));
+    upkeep::begin(&gate, &watch, &here);
     info!(
         gate = gate.config.gate.name, version = env!("CARGO_PKG_VERSION"),
         public = %public_at, api = %api_at, admin = %admin_at, "ready"
@@ -155,15 +166,4 @@ pub async fn start(
 async fn open_directory(config: &Config) -> Result<Directory, StartError> {
     let source = config.directory.clone();
     Ok(tokio::task::spawn_blocking(move || Directory::open(&source)).await??)
-}
-
-async fn open_store(config: &Config, clock: &Clock) -> Result<Store, StartError> {
-    if config.once.store == StoreKind::Redis {
-        return Ok(stores::shared(config)?);
-    }
-    let options = stores::local(&config.once, &config.gate.name);
-    let clock = clock.clone();
-    let opened =
-        tokio::task::spawn_blocking(move || Store::open(options, clock.now(), entropy::random));
-    Ok(opened.await??)
 }

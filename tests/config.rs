@@ -181,7 +181,6 @@ fn what_a_later_version_takes_is_refused_by_name() {
     let caller =
         format!("[[callers]]\nname = \"b\"\nkey_sha256 = [\"{HASH}\"]\nsites = [\"panel\"]\n");
     let later = [
-        ("once.peers", "[once]\npeers = {}".to_owned()),
         ("listen.tls", "[listen]\ntls = { cert = \"a\", key = \"b\" }".to_owned()),
         ("listen.client_ip", "[listen]\nclient_ip = \"proxy-protocol\"".to_owned()),
         ("listen.api_client_ip", "[listen]\napi_client_ip = \"proxy-protocol\"".to_owned()),
@@ -193,6 +192,35 @@ fn what_a_later_version_takes_is_refused_by_name() {
         assert!(fault.what.contains("not in this version"), "{fault}");
     }
     parse(&format!("{SMALLEST}{caller}dialects = []\n")).unwrap();
+}
+
+#[test]
+fn peers_are_other_gates_at_their_origins() {
+    let peers = |list: &str| parse(&format!("{SMALLEST}[once]\npeers = {list}\n"));
+    let all = "{ gate-a = \"http://10.0.0.1\", gate-b = \"http://10.0.0.2:8080\", gate-c = \"https://c.example/\" }";
+    let config = peers(all).unwrap();
+    let found = config.once.peers.iter().map(|peer| (peer.name.as_str(), peer.origin.as_str()));
+    // Its own entry is none: all gates may have the same list.
+    assert!(found.eq([("gate-b", "http://10.0.0.2:8080"), ("gate-c", "https://c.example")]));
+    let reach = |gate: &str| config.reach.judge(Some(gate)).is_ok();
+    assert!(reach("gate-a") && reach("gate-b") && reach("gate-c") && !reach("gate-d"));
+    assert!(peers("{}").unwrap().once.peers.is_empty());
+    for (list, key, part) in [
+        ("{ Gate-B = \"http://b\" }", "once.peers.Gate-B", "not the name of a gate"),
+        ("{ \"gate.b\" = \"http://b\" }", "once.peers.gate.b", "not the name of a gate"),
+        ("{ gate-b = \"b:8080\" }", "once.peers.gate-b", "http://10.0.0.2:8080"),
+        ("{ gate-b = \"ftp://b\" }", "once.peers.gate-b", "must be https or http"),
+        ("{ gate-b = \"http://b/path\" }", "once.peers.gate-b", "no path"),
+        ("{ gate-b = \"http://b?q\" }", "once.peers.gate-b", "query"),
+        ("{ gate-b = \"http://me:hunter2@b\" }", "once.peers.gate-b", "user information"),
+        ("{ gate-b = 8080 }", "once.peers.gate-b", "not text"),
+        ("[\"http://b\"]", "once.peers", "not a table"),
+    ] {
+        let faults = peers(list).unwrap_err();
+        let [fault] = faults.list() else { panic!("{list}: {faults}") };
+        assert_eq!(fault.key, key, "{list}");
+        assert!(fault.what.contains(part) && !fault.what.contains("hunter2"), "{list}: {fault}");
+    }
 }
 
 #[test]

@@ -57,6 +57,11 @@ pub enum StartError {
     /// What was handed over cannot be used.
     #[error(transparent)]
     HandedOver(#[from] HandedOverError),
+    /// There is no way to the other gates.
+    #[error(
+        "cannot reach other gates over https: {0}\n  do: install the system's certificates, or name them in SSL_CERT_FILE"
+    )]
+    Peers(io::Error),
     /// A part of the start broke.
     #[error("cannot start: {0}")]
     Broken(#[from] tokio::task::JoinError),

@@ -3,19 +3,51 @@
 use std::sync::Arc;
 
 use crate::{
-    config::{self, Config, Once, RedisAt, RedisLogin},
-    gate::revoked::MAX_REVOCATIONS,
-    ops::entropy,
+    app::StartError,
+    config::{self, Config, Once, Peer, RedisAt, RedisLogin},
+    gate::{peer::PeerKeys, revoked::MAX_REVOCATIONS},
+    ops::{clock::Clock, entropy},
     store::{
         self, Store, StoreError, StoreOptions,
+        peers::{HttpRoad, PeerOptions},
         redis::{
             Address, Login, Prefix, Redis, RedisOptions, Shared, SharedOptions, Tls, Whereabouts,
         },
     },
 };
 
+/// Opens the store: of this gate alone, one that knows others, or one that all share.
+///
+/// # Errors
+/// [`StartError`].
+pub(super) async fn open(
+    config: &Config,
+    keys: PeerKeys,
+    clock: &Clock,
+) -> Result<Store, StartError> {
+    if config.once.store == config::StoreKind::Redis {
+        return Ok(shared(config)?);
+    }
+    let mut options = local(&config.once, &config.gate.name);
+    options.peers = peers(&config.once.peers, keys)?;
+    let clock = clock.clone();
+    let opened =
+        tokio::task::spawn_blocking(move || Store::open(options, clock.now(), entropy::random));
+    Ok(opened.await??)
+}
+
+fn peers(peers: &[Peer], keys: PeerKeys) -> Result<Option<PeerOptions>, StartError> {
+    if peers.is_empty() {
+        return Ok(None);
+    }
+    let origins = peers.iter().map(|peer| (peer.name.clone(), peer.origin.clone()));
+    let road = HttpRoad::new(origins).map_err(StartError::Peers)?;
+    let names = peers.iter().map(|peer| peer.name.clone()).collect();
+    Ok(Some(PeerOptions { names, road: Arc::new(road), keys }))
+}
+
 /// How the memory of this gate alone is kept.
-pub(super) fn local(once: &Once, gate: &str) -> StoreOptions {
+fn local(once: &Once, gate: &str) -> StoreOptions {
     let durability = match once.durability {
         config::Durability::Process => store::Durability::Process,
         config::Durability::Power => store::Durability::Power,
@@ -38,7 +70,7 @@ pub(super) fn local(once: &Once, gate: &str) -> StoreOptions {
 ///
 /// # Errors
 /// [`StoreError::Redis`].
-pub(super) fn shared(config: &Config) -> Result<Store, StoreError> {
+fn shared(config: &Config) -> Result<Store, StoreError> {
     let missing = || StoreError::Redis("once.redis is missing".to_owned());
     let redis = config.once.redis.as_ref().ok_or_else(missing)?;
     let options = SharedOptions {

@@ -1,5 +1,5 @@
-//! What a gate does besides answering: it looks after its store, takes up new keys and
-//! a new directory.
+//! What a gate does besides answering: it looks after its store, hears what other gates took back,
+//! takes up new keys and a new directory.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -20,13 +20,29 @@ const STORE_TICK: Duration = Duration::from_millis(500);
 /// How often a shared store is listened to: how soon a revocation of another gate is known here, and
 /// a store that came back is used again.
 const LISTEN_TICK: Duration = Duration::from_millis(250);
+/// How often another gate is asked what was taken back there.
+const PEER_TICK: Duration = Duration::from_millis(500);
+/// The same of one that does not answer: with the time that it is given to, within a second.
+const SILENT_PEER_TICK: Duration = Duration::from_millis(250);
 /// How often the key files are looked at.
 const KEYS_TICK: Duration = Duration::from_secs(2);
 /// How often the directory is looked at.
 const DIRECTORY_TICK: Duration = Duration::from_secs(2);
 
+/// Begins all of it; it ends when the gate is not here any more.
+pub(super) fn begin(gate: &Arc<Gate>, watch: &Arc<Mutex<Watch>>, here: &Shutdown) {
+    tell(&gate.store);
+    tokio::spawn(of_store(gate.clone(), here.clone()));
+    tokio::spawn(of_shared_store(gate.clone(), here.clone()));
+    for peer in gate.store.peers() {
+        tokio::spawn(of_peer(gate.clone(), peer, here.clone()));
+    }
+    tokio::spawn(of_keys(gate.clone(), watch.clone(), here.clone()));
+    tokio::spawn(of_directory(gate.clone(), here.clone()));
+}
+
 /// Heals a store that failed, notices a clock that went back, lets go of what has expired.
-pub(super) async fn of_store(gate: Arc<Gate>, mut shutdown: Shutdown) {
+async fn of_store(gate: Arc<Gate>, mut shutdown: Shutdown) {
     let mut tick = tokio::time::interval(STORE_TICK);
     loop {
         tokio::select! {
@@ -46,7 +62,7 @@ pub(super) async fn of_store(gate: Arc<Gate>, mut shutdown: Shutdown) {
 }
 
 /// Listens to what other gates put into a shared store, and looks for one that is down.
-pub(super) async fn of_shared_store(gate: Arc<Gate>, mut shutdown: Shutdown) {
+async fn of_shared_store(gate: Arc<Gate>, mut shutdown: Shutdown) {
     if gate.config.once.store != StoreKind::Redis {
         return;
     }
@@ -61,21 +77,34 @@ pub(super) async fn of_shared_store(gate: Arc<Gate>, mut shutdown: Shutdown) {
 }
 
 /// Logs what happened to the store since this was last called.
-pub(super) fn tell(store: &Store) {
+fn tell(store: &Store) {
     for notice in store.take_notices() {
         match &notice {
             StoreNotice::Resumed { .. }
-            | StoreNotice::RoomAgain { .. }
             | StoreNotice::Replaced(NewMemory::First)
+            | StoreNotice::RoomAgain { .. }
             | StoreNotice::Joined(_)
-            | StoreNotice::Answers => info!("{notice}"),
+            | StoreNotice::Answers
+            | StoreNotice::PeerAnswers(_) => info!("{notice}"),
             _ => warn!("{notice}"),
         }
     }
 }
 
+/// Hears what was taken back at another gate, and finds out whether it answers.
+async fn of_peer(gate: Arc<Gate>, peer: String, mut shutdown: Shutdown) {
+    let mut pause = PEER_TICK;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.wait() => return,
+        }
+        pause = if gate.store.hear(&peer).await { PEER_TICK } else { SILENT_PEER_TICK };
+    }
+}
+
 /// Follows the key files.
-pub(super) async fn of_keys(gate: Arc<Gate>, watch: Arc<Mutex<Watch>>, mut shutdown: Shutdown) {
+async fn of_keys(gate: Arc<Gate>, watch: Arc<Mutex<Watch>>, mut shutdown: Shutdown) {
     let mut tick = tokio::time::interval(KEYS_TICK);
     loop {
         tokio::select! {
@@ -99,6 +128,7 @@ pub(super) fn take_up_keys(gate: &Gate, watch: &Mutex<Watch>) {
         None => {}
         Some(Ok((ring, sessions))) => {
             info!(current = ring.current_kid(), "keys changed");
+            gate.store.take_up_keys(&sessions);
             gate.keys.store(Arc::new(Keys { ring, sessions }));
         }
         Some(Err(why)) => error!(%why, "keys changed and cannot be read; the old ones stay"),
@@ -106,7 +136,7 @@ pub(super) fn take_up_keys(gate: &Gate, watch: &Mutex<Watch>) {
 }
 
 /// Follows the directory.
-pub(super) async fn of_directory(gate: Arc<Gate>, mut shutdown: Shutdown) {
+async fn of_directory(gate: Arc<Gate>, mut shutdown: Shutdown) {
     if !gate.directory.is_there() {
         return;
     }

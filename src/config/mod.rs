@@ -35,6 +35,7 @@ mod links;
 mod listen;
 mod login;
 mod once;
+mod peers;
 mod raw;
 mod reader;
 mod records;
@@ -50,6 +51,7 @@ pub use limits::Limits;
 pub use links::LONGEST as LONGEST_LINK;
 pub use listen::Listen;
 pub use once::{Durability, Once, StoreKind};
+pub use peers::Peer;
 pub use records::{records, records_again};
 pub use redis::{Redis, RedisAt, RedisLogin};
 pub use session::{LONGEST as LONGEST_SESSION, SessionRules};
@@ -204,7 +206,8 @@ fn read(mut root: Section<'_>, host: &str, base: &Path) -> (Option<Config>, Dire
     let limits = limits::read(root.section("limits"));
     let keys_dir = gate::keys_dir(root.section("keys"), base);
     let links = links::read(root.section("links"));
-    let once = once::read(root.section("once"), base);
+    let own = gate.as_ref().map(|gate| gate.name.as_str());
+    let once = once::read(root.section("once"), base, own);
     let session = session::read(root.section("session"));
     let site_tables = root.sections("sites");
     if site_tables.is_empty() && !root.has("sites") {
@@ -240,9 +243,10 @@ fn read(mut root: Section<'_>, host: &str, base: &Path) -> (Option<Config>, Dire
     let config = gate.map(|gate| Config {
         reach: match once.store {
             StoreKind::Redis => Reach::Shared,
-            StoreKind::Memory | StoreKind::Journal => {
-                Reach::Pinned { own: gate.name.clone(), peers: Vec::new() }
-            }
+            StoreKind::Memory | StoreKind::Journal => Reach::Pinned {
+                own: gate.name.clone(),
+                peers: once.peers.iter().map(|peer| peer.name.clone()).collect(),
+            },
         },
         gate,
         listen,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::config::{
+    peers::{self, Peer},
     reader::{Section, one_of},
     redis::{self, Redis},
     units,
@@ -28,6 +29,8 @@ pub struct Once {
     pub redis: Option<Redis>,
     /// Whether a gate whose store is down reports itself as not ready.
     pub ready_needs_store: bool,
+    /// The other gates whose tokens are spent from here, each in its own memory.
+    pub peers: Vec<Peer>,
 }
 
 /// The kind of store.
@@ -55,13 +58,12 @@ const STORES: [(&str, StoreKind); 3] =
 const DURABILITY: [(&str, Durability); 2] =
     [("process", Durability::Process), ("power", Durability::Power)];
 
-/// Reads `[once]`.
-pub(super) fn read(mut section: Section<'_>, base: &Path) -> Once {
-    section.not_yet("peers", "remove it: one gate serves each site");
+/// Reads `[once]` of the gate `own`.
+pub(super) fn read(mut section: Section<'_>, base: &Path, own: Option<&str>) -> Once {
     let redis = section.optional("redis").and_then(|redis| redis::read(redis, base));
     let dir = section.read_or("dir", units::path, PathBuf::from("state"));
     let entries = units::number(1_000, 200_000_000);
-    let once = Once {
+    let mut once = Once {
         store: section.read_or("store", one_of(&STORES, &[]), StoreKind::Journal),
         dir: base.join(dir),
         durability: section.read_or("durability", one_of(&DURABILITY, &[]), Durability::Process),
@@ -69,6 +71,7 @@ pub(super) fn read(mut section: Section<'_>, base: &Path) -> Once {
         redis,
         lock_wait: section.read_or("lock_wait", units::duration, Duration::from_secs(30)),
         ready_needs_store: section.read_or("ready_needs_store", units::flag, false),
+        peers: peers::read(&mut section),
     };
     match once.store {
         StoreKind::Redis => {
@@ -87,6 +90,8 @@ pub(super) fn read(mut section: Section<'_>, base: &Path) -> Once {
             }
         }
     }
+    // All gates may have the same list.
+    once.peers.retain(|peer| own != Some(&*peer.name));
     section.done();
     once
 }

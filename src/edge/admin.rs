@@ -12,14 +12,15 @@ use crate::{
         answer::problem,
         body::Body,
         page_headers::Referrer,
-        pages::{self, StatusKey, StatusPage, StatusSite},
+        pages::{self, StatusKey, StatusPage, StatusPeer, StatusSite},
         respond,
     },
     gate::denial::Denial,
     ops::{
         clock::rfc3339,
-        metrics::{self, Reason},
+        metrics::{self, PeerGate, Reason},
     },
+    store::PeerStatus,
 };
 
 #[derive(Debug, Serialize)]
@@ -106,6 +107,9 @@ fn rendered(gate: &Gate) -> String {
         let counter = metrics.mem_changes.get_or_create(&Reason { reason }).clone();
         counter.inner().store(count, Ordering::Relaxed);
     }
+    for PeerStatus { name, silence } in status.peers {
+        metrics.peer_up.get_or_create(&PeerGate { peer: name }).set(i64::from(silence.is_none()));
+    }
     metrics.render()
 }
 
@@ -126,6 +130,11 @@ fn page(gate: &Gate) -> Response<Body> {
         .collect();
     let callers: Vec<&str> =
         gate.config.callers.iter().map(|caller| caller.name.as_str()).collect();
+    let peers: Vec<StatusPeer<'_>> = status
+        .peers
+        .iter()
+        .map(|peer| StatusPeer { name: &peer.name, silence: peer.silence.as_deref() })
+        .collect();
     let horizon = match status.horizon {
         0 => "none yet".to_owned(),
         horizon => rfc3339(horizon),
@@ -146,6 +155,7 @@ fn page(gate: &Gate) -> Response<Body> {
             sites: &sites,
             callers: &callers,
             keys: &keys,
+            peers: &peers,
             nonce,
         })
     })

@@ -102,8 +102,8 @@ pub(super) fn issue(call: &Call<'_>, ask: Ask) -> Result<Issued, Denial> {
         gate: gate.config.reach.home(),
         mem: gate.store.mem(now)?,
     };
-    gate.store.issuing(now)?;
-    let claims = permitted.claims(issuer, TokenId::from_bytes(entropy::random()), now);
+    let at = gate.store.issuing(now, &site.name, permitted.user())?;
+    let claims = permitted.claims(issuer, TokenId::from_bytes(entropy::random()), at);
     let token = gate.keys.load().ring.sign(&claims);
     let form = dialect.and_then(|dialect| site.forms.iter().find(|form| form.dialect == dialect));
     let url = match form {

@@ -5,6 +5,7 @@
 //! | `listen` | connections, limits, letting go |
 //! | `intake` | what a request is: authority, target, client, id |
 //! | `route` | the public listener: which site, which gate path |
+//! | `peer` | other gates' questions |
 //! | `source` | where a browser's request comes from |
 //! | `links` | the link page, and the requests that spend |
 //! | `redeem` | verified, judged, spent, admitted; what follows |
@@ -49,6 +50,7 @@ mod links;
 pub mod listen;
 mod page_headers;
 mod pages;
+mod peer;
 pub mod redeem;
 mod respond;
 pub mod route;

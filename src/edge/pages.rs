@@ -95,6 +95,8 @@ pub(super) struct StatusPage<'a> {
     pub callers: &'a [&'a str],
     /// The signing keys.
     pub keys: &'a [StatusKey<'a>],
+    /// The other gates.
+    pub peers: &'a [StatusPeer<'a>],
     /// The nonce of the page's policy.
     pub nonce: &'a str,
 }
@@ -117,6 +119,15 @@ pub(super) struct StatusKey<'a> {
     pub kid: &'a str,
     /// "current", "next" or "previous".
     pub role: &'a str,
+}
+
+/// A line of the status page.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StatusPeer<'a> {
+    /// Another gate's name.
+    pub name: &'a str,
+    /// Why it does not answer, if so.
+    pub silence: Option<&'a str>,
 }
 
 /// The page that a link opens, as HTML.
@@ -205,6 +216,7 @@ mod tests {
             sites: &[StatusSite { name: text, origin: text, upstream: Some(text) }],
             callers: &[text, text],
             keys: &[StatusKey { kid: text, role: text }],
+            peers: &[StatusPeer { name: text, silence: Some(text) }],
             nonce: "bm9uY2U",
         })
     }

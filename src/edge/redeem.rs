@@ -84,7 +84,8 @@ pub fn judge(
 /// Whether it could still be spent; spends nothing, promises nothing.
 ///
 /// # Errors
-/// [`Denial::Fenced`], [`Denial::AlreadyUsed`], [`Denial::StoreUnavailable`].
+/// [`Denial::Fenced`], [`Denial::AlreadyUsed`], [`Denial::StoreUnavailable`],
+/// [`Denial::OwnerSilent`].
 pub async fn unspent(gate: &Gate, by: &Presenter, judged: Judged) -> Result<Judged, Refusal> {
     let claims = judged.claims();
     match gate.store.look(&Use::of(claims), || gate.clock.now()).await {
@@ -97,7 +98,7 @@ pub async fn unspent(gate: &Gate, by: &Presenter, judged: Judged) -> Result<Judg
 ///
 /// # Errors
 /// What the store refuses: [`Denial::AlreadyUsed`], [`Denial::Fenced`], [`Denial::Expired`],
-/// [`Denial::StoreFull`], [`Denial::StoreUnavailable`].
+/// [`Denial::StoreFull`], [`Denial::StoreUnavailable`], [`Denial::OwnerSilent`].
 pub async fn spend(
     gate: &Gate,
     intake: &Intake,

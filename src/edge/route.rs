@@ -12,9 +12,9 @@ use crate::{
         body::Body,
         intake::Intake,
         links::{self, Opened},
-        redeem, respond, sessions, visit,
+        peer, redeem, respond, sessions, visit,
     },
-    gate::{carried::Carried, denial::Denial, link, redeem::Refusal, site::Site},
+    gate::{self, carried::Carried, denial::Denial, link, redeem::Refusal, site::Site},
 };
 
 /// The public keys.
@@ -54,6 +54,11 @@ async fn answered(
     respond::with_request_id(answer, &intake.id)
 }
 
+/// Whether other gates ask there, who are answered before anybody else is.
+pub fn is_peers(path: &str) -> bool {
+    path.starts_with(gate::peer::PATH)
+}
+
 async fn route(
     gate: &Arc<Gate>,
     site: Option<&Arc<Site>>,
@@ -62,9 +67,12 @@ async fn route(
     under_way: TaskTrackerToken,
 ) -> Result<Response<Body>, Refusal> {
     let path = intake.path.as_str();
-    // Keys are the same under any authority.
+    // Keys are the same under any authority, and other gates know this one by its address.
     if path == JWKS {
         return Ok(jwks(gate, request.method())?);
+    }
+    if is_peers(path) {
+        return Ok(peer::answer(gate, path, request).await?);
     }
     let site = site.ok_or_else(|| Denial::WrongSite(intake.authority.clone()))?;
     let opened = |carried, headers| {

@@ -62,7 +62,7 @@ pub(super) fn begin(gate: &Gate, admission: &Admission) -> Session {
         id: SessionId::from_bytes(entropy::random()),
         mem: claims.mem,
         issued: claims.iat,
-        begun: gate.store.beginning(now),
+        begun: gate.store.beginning(now, &claims.aud, &claims.sub),
         seen: now,
         expires: now + gate.config.session.ttl,
         ctx: claims.ctx.clone(),

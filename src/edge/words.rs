@@ -142,6 +142,11 @@ pub(super) fn words(denial: &Denial) -> Words {
             "Something failed while your link was being used, and it may not work again.",
             "Ask for a new link where you got this one.",
         ),
+        Denial::OwnerSilent(_) => (
+            "The server that keeps count of your link does not answer right now, so nobody is let \
+             in with it. The link was not used.",
+            "Ask for a new link where you got this one; or wait a moment and open it again.",
+        ),
         Denial::StoreFull => (
             "So many people are signing in that this site cannot keep count. The link was not used.",
             "Wait a minute and open your link again.",
@@ -160,5 +165,8 @@ mod tests {
         assert!(words(&store(false)).next.contains("new link"));
         assert!(!words(&store(true)).next.contains("new link"));
         assert!(words(&store(true)).happened.contains("was not used"));
+        // Another gate may make a new one while this one's is down.
+        let silent = words(&Denial::OwnerSilent("gate-b".to_owned()));
+        assert!(silent.next.contains("new link") && silent.happened.contains("was not used"));
     }
 }

@@ -128,6 +128,9 @@ pub enum Denial {
         /// What the store said.
         why: String,
     },
+    /// The gate that would record the use does not answer, and was not asked.
+    #[error("its gate does not answer (the token is unspent): {0}")]
+    OwnerSilent(String),
     /// There is no room for another use.
     #[error("store full")]
     StoreFull,
@@ -201,7 +204,7 @@ impl Denial {
             Self::Revoked(_) => (410, "revoked", "This link was withdrawn"),
             Self::Fenced(_) => (410, "fenced", "This link is no longer valid"),
             Self::WrongGate(_) => (421, "wrong_gate", "This link belongs to another gate"),
-            Self::StoreUnavailable { .. } => {
+            Self::StoreUnavailable { .. } | Self::OwnerSilent(_) => {
                 (503, "store_unavailable", "Links cannot be checked right now")
             }
             Self::StoreFull => (503, "store_full", "Too many links are in use right now"),
@@ -238,7 +241,9 @@ impl Denial {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::RateLimited(seconds) => Some(*seconds),
-            Self::DirectoryUnavailable(_) | Self::StoreUnavailable { unspent: true, .. } => Some(1),
+            Self::DirectoryUnavailable(_)
+            | Self::OwnerSilent(_)
+            | Self::StoreUnavailable { unspent: true, .. } => Some(1),
             _ => None,
         }
     }

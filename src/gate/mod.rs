@@ -23,6 +23,7 @@ pub mod origin;
 pub mod page;
 pub mod password;
 pub mod path;
+pub mod peer;
 pub mod policy;
 pub mod reach;
 pub mod redeem;

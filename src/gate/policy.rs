@@ -76,6 +76,11 @@ pub struct Permitted {
 }
 
 impl Permitted {
+    /// The user it is for.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
     /// The site the link is for.
     pub fn site(&self) -> &Arc<Site> {
         &self.site

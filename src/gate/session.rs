@@ -92,6 +92,16 @@ impl SessionKeys {
         }
     }
 
+    /// The key that seals.
+    pub(in crate::gate) fn current(&self) -> &Secret<[u8; 32]> {
+        &self.current
+    }
+
+    /// The keys that only open.
+    pub(in crate::gate) fn others(&self) -> impl Iterator<Item = &Secret<[u8; 32]>> {
+        self.others.iter()
+    }
+
     /// Seals a session for its site. `nonce` must be random: 192 bits, so that none comes twice.
     ///
     /// # Errors

@@ -39,9 +39,7 @@ pub struct Metrics {
     pub max_entries: Gauge,
     /// 1 while less than a tenth of that is left.
     pub nearly_full: Gauge,
-    /// Revocations remembered.
-    pub revocations: Gauge,
-    /// The most that may be remembered.
+    /// The most revocations that may be remembered.
     pub max_revocations: Gauge,
     /// Segments of the journal.
     pub journal_segments: Gauge,
@@ -55,6 +53,8 @@ pub struct Metrics {
     pub mem_changes: Family<Reason, Counter>,
     /// 1 while the store works.
     pub store_up: Gauge,
+    /// Revocations remembered.
+    pub revocations: Gauge,
     /// Connections made to a shared store.
     pub store_connections: Counter,
     /// Questions asked of it.
@@ -63,6 +63,8 @@ pub struct Metrics {
     pub store_unanswered: Counter,
     /// Questions asked again, over another connection.
     pub store_resent: Counter,
+    /// 1 while another gate answers.
+    pub peer_up: Family<PeerGate, Gauge>,
 }
 
 /// Who issued, and for which site.
@@ -107,6 +109,13 @@ pub struct How {
 pub struct Why {
     /// `wrong`, `limited` (too many guesses) or `busy` (too many waiting).
     pub why: &'static str,
+}
+
+/// Which other gate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PeerGate {
+    /// Its name.
+    pub peer: String,
 }
 
 /// For which reason.
@@ -161,6 +170,7 @@ impl Metrics {
         ] {
             all.register(name, help, counter.clone());
         }
+        all.register("peer_up", "1 while another gate answers", self.peer_up.clone());
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &all);

@@ -172,6 +172,10 @@ pub enum StoreNotice {
     Down(String),
     /// It does again.
     Answers,
+    /// Another gate does not answer, and why.
+    PeerSilent(String, String),
+    /// It answers again.
+    PeerAnswers(String),
 }
 
 impl fmt::Display for StoreNotice {
@@ -200,6 +204,10 @@ impl fmt::Display for StoreNotice {
             }
             Self::Answers => f.write_str("the shared store can be used again"),
             Self::Upkeep(why) => write!(f, "journal upkeep failed, will be tried again: {why}"),
+            Self::PeerSilent(peer, why) => {
+                write!(f, "gate {peer:?} does not answer, its links are refused here: {why}")
+            }
+            Self::PeerAnswers(peer) => write!(f, "gate {peer:?} answers again"),
         }
     }
 }

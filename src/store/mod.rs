@@ -5,6 +5,10 @@
 //! to be whole is not repaired, it is replaced, and every outstanding token of the old one is
 //! fenced. The price of any doubt is a link that must be asked for again, never a second
 //! admission.
+//!
+//! [`Store`] is that memory, wherever it is: [`local`] to this gate, in its process or in a journal
+//! on its disk; one for each gate, which as [`peers`] record each other's tokens; or one that all
+//! gates share in [`redis`].
 
 pub mod directory;
 mod error;
@@ -13,9 +17,11 @@ pub mod keys;
 pub mod local;
 mod once;
 mod options;
+mod outgoing;
+pub mod peers;
 pub mod redis;
 
 pub use error::{NewMemory, StoreError, StoreNotice};
 pub use local::Durability;
 pub use once::{Store, Use};
-pub use options::{JournalOptions, StoreOptions, StoreStatus};
+pub use options::{JournalOptions, PeerStatus, StoreOptions, StoreStatus};

@@ -8,6 +8,7 @@ use super::{
         Durability,
         disk::{Disk, LocalDisk},
     },
+    peers::PeerOptions,
     redis::Questions,
 };
 use crate::gate::{id::MemoryId, revoked::MAX_REVOCATIONS};
@@ -26,6 +27,8 @@ pub struct StoreOptions {
     pub max_entries: usize,
     /// Revocations remembered at most.
     pub max_revocations: usize,
+    /// The other gates whose tokens are spent from here; none where there are none.
+    pub peers: Option<PeerOptions>,
 }
 
 /// Where and how a journal is kept.
@@ -52,7 +55,8 @@ pub struct JournalOptions {
 impl StoreOptions {
     /// A store that forgets with the process.
     pub fn memory(gate: &str, max_entries: usize) -> Self {
-        Self { gate: gate.to_owned(), journal: None, max_entries, max_revocations: MAX_REVOCATIONS }
+        let max_revocations = MAX_REVOCATIONS;
+        Self { gate: gate.to_owned(), journal: None, max_entries, max_revocations, peers: None }
     }
 
     /// A store with a journal in `dir`.
@@ -119,4 +123,15 @@ pub struct StoreStatus {
     pub durability: Option<Durability>,
     /// How the questions to a shared memory went.
     pub questions: Option<Questions>,
+    /// The other gates.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// Another gate's state, as far as is known here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: String,
+    /// Why it does not answer, if so.
+    pub silence: Option<String>,
 }

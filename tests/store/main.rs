@@ -60,6 +60,7 @@ fn options_on(dir: &Path, durability: Durability, disk: Arc<dyn Disk>) -> StoreO
         }),
         max_entries: 100_000,
         max_revocations: 1_000,
+        peers: None,
     }
 }
 

@@ -15,8 +15,7 @@
 //! most 2,000 of each kind, each of at most 16 KiB as it was sent.
 
 use std::{
-    error::{self, Error as _},
-    io, iter,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -28,14 +27,13 @@ use http::{
 };
 use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client, Error, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use moka::sync::Cache;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::{
     sync::{OnceCell, Semaphore},
     time::{Instant, timeout},
@@ -48,10 +46,13 @@ use crate::{
         directory::{Account, Reseller, User},
         secret::Secret,
     },
-    store::directory::{
-        answer::Record,
-        health::{Failure, Health, QUIET},
-        notice::{DirectoryError, DirectoryNotice},
+    store::{
+        directory::{
+            answer::Record,
+            health::{Failure, Health, QUIET},
+            notice::{DirectoryError, DirectoryNotice},
+        },
+        outgoing::{self, causes, reason},
     },
 };
 
@@ -125,15 +126,8 @@ impl Service {
         timeout: Duration,
         cache: Duration,
     ) -> Result<Self, DirectoryError> {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(timeout));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(url).map_err(DirectoryError::Tls)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
+        let connector = outgoing::connector(url.scheme() == "https", timeout);
+        let connector = connector.map_err(DirectoryError::Tls)?;
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
@@ -308,19 +302,6 @@ fn remembering<T: Send + Sync + 'static>(kept: Duration) -> Answers<T> {
     Cache::builder().max_capacity(REMEMBERED).time_to_live(kept).build()
 }
 
-fn tls(url: &Url) -> io::Result<ClientConfig> {
-    // Not the process's default provider: that could be set but once, and by anybody.
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?;
-    let config = match url.scheme() {
-        "https" => config.with_native_roots()?,
-        // On this machine; nothing is to be verified.
-        _ => config.with_root_certificates(RootCertStore::empty()),
-    };
-    Ok(config.with_no_client_auth())
-}
-
 /// Whether it met a connection that the service was just closing: asked again on a new one, it
 /// may be answered.
 fn was_closing(error: &Error) -> bool {
@@ -330,13 +311,4 @@ fn was_closing(error: &Error) -> bool {
         http.is_some_and(|http| http.is_incomplete_message() || http.is_closed())
             || matches!(io, Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe))
     })
-}
-
-/// The innermost cause: "Connection refused", not "client error".
-fn reason(error: &Error) -> String {
-    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-fn causes(error: &Error) -> impl Iterator<Item = &(dyn error::Error + 'static)> {
-    iter::successors(error.source(), |cause| (*cause).source())
 }

@@ -247,6 +247,7 @@ impl Local {
             journal_bytes,
             durability: self.0.place.as_ref().map(|place| place.durability),
             questions: None,
+            peers: Vec::new(),
         }
     }
 

@@ -308,6 +308,7 @@ impl Shared {
             segments: 0,
             journal_bytes: 0,
             durability: None,
+            peers: Vec::new(),
             questions: Some(self.0.asking.questions()),
         }
     }
