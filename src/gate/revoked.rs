@@ -85,6 +85,14 @@ impl Revocation {
     }
 }
 
+impl Revocation {
+    /// The same, of a user's things no later than `now`.
+    #[must_use]
+    pub fn up_to(self, now: u64) -> Self {
+        Self { at: self.at.min(now), ..self }
+    }
+}
+
 impl CallerTag {
     /// The tag of a caller's name.
     pub fn of(caller: &str) -> Self {

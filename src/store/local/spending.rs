@@ -330,8 +330,13 @@ impl Local {
         // nothing answered for is missing from what is copied now.
         old.end(&why.to_string());
         let (lineage, known) = if old.known.revoked.misled_by(now) {
-            // Something forgotten may be valid again: no session from before is taken.
-            (Vec::new(), Known::new(self.0.options.max_revocations, self.0.random))
+            // Something forgotten may be valid again: no session from before is taken. What is
+            // remembered goes on, for other gates' links; up to now, and not to a time to come.
+            let known = Known::new(self.0.options.max_revocations, self.0.random);
+            for revocation in old.known.revoked.all() {
+                known.revoked.restore(revocation.up_to(now));
+            }
+            (Vec::new(), known)
         } else {
             (old.lineage(), old.known.clone())
         };
