@@ -57,12 +57,12 @@ async fn a_browser_with_script_runs_it_and_posts_a_form() {
     let addr = pages().await;
     let Some(browser) = Browser::start(true).await else { return };
     browser.goto(&format!("http://{addr}/")).await;
-    assert_eq!(browser.text("#script").await, "with script");
+    browser.shows("#script", "with script").await;
     assert_eq!(browser.cookies().await, [("kit".to_owned(), "yes".to_owned())]);
     browser.fill("input[name=who]", "joe").await;
     browser.click("button").await;
     assert!(browser.wait_for_url("/sent").await.starts_with(&format!("http://{addr}/")));
-    assert_eq!(browser.text("#sent").await, "who=joe");
+    browser.shows("#sent", "who=joe").await;
     assert!(!browser.has("#script").await);
 
     let directory = tempfile::tempdir().unwrap();
@@ -78,9 +78,9 @@ async fn a_browser_without_script_runs_none() {
     let addr = pages().await;
     let Some(browser) = Browser::start(false).await else { return };
     browser.goto(&format!("http://{addr}/")).await;
-    assert_eq!(browser.text("#script").await, "without script");
+    browser.shows("#script", "without script").await;
     browser.click("button").await;
-    assert_eq!(browser.text("#sent").await, "who=");
+    browser.shows("#sent", "who=").await;
     browser.close().await;
 }
 

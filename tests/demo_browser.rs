@@ -35,11 +35,11 @@ async fn the_start_page_makes_a_link_that_signs_in_by_itself_and_once() {
     let Some(browser) = Browser::start(true).await else { return };
     browser.goto(&demo.start).await;
     assert!(!browser.has("#answer").await);
-    assert_eq!(browser.text("#curl").await, demo.curl);
+    browser.shows("#curl", &demo.curl).await;
     browser.find("select[name=user]").await.select_by_label("Zoë Müller").await.unwrap();
     browser.find("select[name=to]").await.select_by_label("Invoice 1042").await.unwrap();
     browser.click("#issue").await;
-    assert_eq!(browser.text("#answer h2").await, "A link for Zoë Müller");
+    browser.shows("#answer h2", "A link for Zoë Müller").await;
     let link = browser.text("#url").await;
     assert!(link.starts_with(&format!("{}_once/l/", demo.panel)), "{link}");
 
@@ -47,7 +47,7 @@ async fn the_start_page_makes_a_link_that_signs_in_by_itself_and_once() {
     browser.newest_tab().await;
     let there = browser.wait_for_url(INVOICE).await;
     assert_eq!(there, format!("{}{}", demo.panel, &INVOICE[1..]), "no token in the address");
-    assert_eq!(browser.text("h1").await, "Invoice 1042");
+    browser.shows("h1", "Invoice 1042").await;
     assert_eq!(who(&browser).await, billing_says("Zoë Müller"));
     let cookies = browser.cookies().await;
     assert_eq!(cookies.len(), 1, "{cookies:?}");
@@ -55,20 +55,20 @@ async fn the_start_page_makes_a_link_that_signs_in_by_itself_and_once() {
 
     // Once more, for the one whom it signed in: on to where it leads, and not signed in anew.
     browser.goto(&demo.panel).await;
-    assert_eq!(browser.text("h1").await, "Welcome back");
+    browser.shows("h1", "Welcome back").await;
     browser.goto(&link).await;
     browser.wait_for_url(INVOICE).await;
     assert_eq!(browser.cookies().await, cookies);
 
     let Some(stranger) = Browser::start(true).await else { return };
     stranger.goto(&link).await;
-    assert_eq!(stranger.text("h1").await, "This link was already used");
+    stranger.shows("h1", "This link was already used").await;
     let page = stranger.text("main").await;
     assert!(page.contains("Every link works once"), "{page}");
     assert!(page.contains("ask for a new one") && page.contains("already_used"), "{page}");
     assert!(stranger.cookies().await.is_empty());
     stranger.goto(&demo.panel).await;
-    assert_eq!(stranger.text("h1").await, "Sign in to see this page");
+    stranger.shows("h1", "Sign in to see this page").await;
     stranger.close().await;
     browser.close().await;
 }
@@ -82,7 +82,7 @@ async fn without_script_a_button_signs_in_and_another_logs_out() {
     let link = browser.text("#url").await;
     browser.click("#link").await;
     browser.newest_tab().await;
-    assert_eq!(browser.text("h1").await, "Logging in…");
+    browser.shows("h1", "Logging in…").await;
     assert!(browser.cookies().await.is_empty(), "opening the page signs nobody in");
     let button = browser.find("#enter button").await;
     assert!(button.is_displayed().await.unwrap(), "the button is there at once");
@@ -92,16 +92,16 @@ async fn without_script_a_button_signs_in_and_another_logs_out() {
     assert_eq!(who(&browser).await, billing_says("joe"));
 
     browser.click("#logout").await;
-    assert_eq!(browser.text("h1").await, "You are signed out");
+    browser.shows("h1", "You are signed out").await;
     assert!(browser.cookies().await.is_empty());
     browser.goto(&demo.panel).await;
-    assert_eq!(browser.text("h1").await, "Sign in to see this page");
+    browser.shows("h1", "Sign in to see this page").await;
     assert!(!browser.has("#user").await);
     assert!(!browser.has("main a").await, "no way on that leads back to this very page");
     browser.goto(&format!("{}_once/logout", demo.panel)).await;
-    assert_eq!(browser.text("h1").await, "You are not signed in");
+    browser.shows("h1", "You are not signed in").await;
     browser.goto(&link).await;
-    assert_eq!(browser.text("h1").await, "This link was already used");
+    browser.shows("h1", "This link was already used").await;
     browser.close().await;
 }
 
@@ -115,16 +115,16 @@ async fn somebody_else_is_asked_and_may_stay_or_switch() {
 
     let link = demo.link("ana").await;
     browser.goto(&link).await;
-    assert_eq!(browser.text("h1").await, "Sign in as somebody else?");
+    browser.shows("h1", "Sign in as somebody else?").await;
     let both = browser.text(".who").await;
     assert!(both.contains("joe") && both.contains("ana"), "{both}");
-    assert_eq!(browser.text("a.quiet").await, "Stay signed in as joe");
+    browser.shows("a.quiet", "Stay signed in as joe").await;
     browser.click("a.quiet").await;
-    assert_eq!(browser.text("h1").await, "Welcome back");
+    browser.shows("h1", "Welcome back").await;
     assert_eq!(who(&browser).await, billing_says("joe"));
 
     browser.goto(&link).await; // it asked, and spent nothing
-    assert_eq!(browser.text("#enter button").await, "Sign in as ana");
+    browser.shows("#enter button", "Sign in as ana").await;
     browser.click("#enter button").await;
     browser.wait_for_url(INVOICE).await;
     assert_eq!(who(&browser).await, billing_says("ana"));
@@ -167,13 +167,13 @@ async fn the_printed_call_of_a_wisecp_client_makes_a_link_that_signs_in_once() {
     browser.goto(link).await;
     let there = browser.wait_for_url("/clientarea/services").await;
     assert_eq!(there, format!("{}clientarea/services", demo.panel), "no token in the address");
-    assert_eq!(browser.text("h1").await, "Services");
+    browser.shows("h1", "Services").await;
     assert_eq!(who(&browser).await, billing_says("joe"));
     browser.close().await;
 
     let Some(stranger) = Browser::start(true).await else { return };
     stranger.goto(link).await;
-    assert_eq!(stranger.text("h1").await, "This link was already used");
+    stranger.shows("h1", "This link was already used").await;
     stranger.close().await;
 }
 

@@ -118,7 +118,7 @@ async fn a_link_of_each_dialect_lands_where_it_should_once() {
         browser.client.delete_all_cookies().await.unwrap();
 
         stranger.goto(url).await;
-        assert_eq!(stranger.text("h1").await, "This link was already used", "{dialect}");
+        stranger.shows("h1", "This link was already used").await;
         assert!(stranger.cookies().await.is_empty(), "{dialect}");
     }
     let told = gate.upstream.seen();

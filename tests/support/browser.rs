@@ -179,13 +179,23 @@ impl Browser {
         std::fs::write(path, png).expect("a place for the picture");
     }
 
-    /// Waits until such an element holds this text.
+    /// Waits until such an element holds this text, among others.
     pub async fn wait_for_text(&self, css: &str, part: &str) {
+        self.wait_for_element(css, part, |text| text.contains(part)).await;
+    }
+
+    /// Waits until such an element says this and nothing else: a click may return before the page
+    /// it leads to is there.
+    pub async fn shows(&self, css: &str, text: &str) {
+        self.wait_for_element(css, text, |shown| shown == text).await;
+    }
+
+    async fn wait_for_element(&self, css: &str, expected: &str, there: impl Fn(&str) -> bool) {
         let shown = async {
             loop {
                 // The page may be changing under the look: that is one more reason to look again.
                 if let Ok(element) = self.client.find(Locator::Css(css)).await
-                    && element.text().await.is_ok_and(|text| text.contains(part))
+                    && element.text().await.is_ok_and(|text| there(&text))
                 {
                     return;
                 }
@@ -195,7 +205,7 @@ impl Browser {
         if tokio::time::timeout(PATIENCE, shown).await.is_ok() {
             return;
         }
-        panic!("no {part:?} in {css} at {}\n{}", self.url().await, self.source().await);
+        panic!("no {expected:?} in {css} at {}\n{}", self.url().await, self.source().await);
     }
 
     /// Ends the browser in good order; dropping it ends it too.
