@@ -188,8 +188,9 @@ async fn a_token_judged_in_time_but_delayed_past_the_drop_of_its_bucket_is_refus
     assert_eq!((NOW + ttl) % BUCKET, 0);
     let link = running.link(json!({ "ttl": ttl })).await;
     let (parts, ()) = http::Request::post("/").header("host", "x").body(()).unwrap().into_parts();
-    let peer = std::net::Ipv4Addr::LOCALHOST.into();
-    let (intake, _) = Intake::read(&gate, peer, ClientIpSource::Peer, &parts);
+    let connection =
+        oncegate::edge::connection::Connection::plain((std::net::Ipv4Addr::LOCALHOST, 0).into());
+    let (intake, _) = Intake::read(&gate, &connection, ClientIpSource::Peer, &parts);
     let visit = redeem::Presenter::default();
     let judged = || {
         let verified = redeem::verify(&gate, &link.token).unwrap();

@@ -10,7 +10,7 @@
 mod support;
 
 use oncegate::{
-    edge::{intake::Intake, redeem},
+    edge::{connection::Connection, intake::Intake, redeem},
     gate::{client_ip::ClientIpSource, revoked::Revocation},
     ops::clock::Clock,
 };
@@ -222,8 +222,8 @@ async fn a_revocation_answered_while_a_link_is_recorded_holds() {
     let cookie = support::gate::cookie_of(&gate.open(&other).await);
     let running = gate.running.as_ref().unwrap().gate.clone();
     let (parts, ()) = http::Request::post("/").header("host", "x").body(()).unwrap().into_parts();
-    let peer = std::net::Ipv4Addr::LOCALHOST.into();
-    let (intake, _) = Intake::read(&running, peer, ClientIpSource::Peer, &parts);
+    let connection = Connection::plain((std::net::Ipv4Addr::LOCALHOST, 0).into());
+    let (intake, _) = Intake::read(&running, &connection, ClientIpSource::Peer, &parts);
     let by = redeem::Presenter::default();
     let verified = redeem::verify(&running, &link.token).unwrap();
     let site = running.site_named("panel").unwrap();

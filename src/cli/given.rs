@@ -4,7 +4,12 @@ use std::{slice, sync::Arc};
 
 use url::{Position, Url};
 
-use crate::gate::{carried::Carried, denial::Denial, link, site::Site};
+use crate::gate::{
+    carried::Carried,
+    denial::Denial,
+    link,
+    site::{Site, Visited},
+};
 
 /// A token, and what its link says.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,8 +42,8 @@ impl Given {
             return Ok((!text.is_empty()).then(|| Self::Token(text.to_owned())));
         };
         let authority = &url[Position::BeforeHost..Position::AfterPort];
-        let own = sites.iter().find(|site| site.origin.matches_authority(authority));
-        let asked = own.map_or(sites, slice::from_ref);
+        let own = Visited::find(sites, authority).map(|at| at.site);
+        let asked = own.as_ref().map_or(sites, slice::from_ref);
         let link = asked.iter().find_map(|site| carried(&url, site).transpose()).transpose()?;
         Ok(link.filter(|link| !link.token.is_empty()).map(Self::Link))
     }

@@ -28,6 +28,17 @@ pub(super) fn sites(ledger: &Ledger, sites: Vec<Found<Site>>) -> Vec<Arc<Site>> 
             authorities.insert(authority, site.path.clone());
         }
     }
+    for site in &sites {
+        for host in &site.value.hosts {
+            let host = host.to_string();
+            if let Some(other) = authorities.get(&host) {
+                let key = format!("{}.hosts", site.path);
+                ledger.fault(&key, format!("{host} is a host of {other} too; remove one"));
+            } else {
+                authorities.insert(host, site.path.clone());
+            }
+        }
+    }
     sites.into_iter().map(|site| Arc::new(site.value)).collect()
 }
 

@@ -14,6 +14,7 @@ use crate::{
         denial::Denial,
         destination::{AllowedUrl, Catalogue, Template},
         glob::Globs,
+        host::HostPattern,
         origin::Origin,
         site::{Anonymous, Handoff, Site, Upstream},
         spoken::DialectRules,
@@ -38,6 +39,7 @@ pub(super) fn read(
 ) -> Option<Found<Site>> {
     let name = section.require("name", units::name, "name = \"panel\"");
     let origin = section.require("origin", origin, "origin = \"https://panel.example.com\"");
+    let hosts = hosts(&mut section, origin.as_ref());
     let upstream = section.read("upstream", upstream);
     let handoff = handoff(&mut section, upstream.is_some());
     let home = section.read_or("home", path, "/".to_owned());
@@ -63,6 +65,7 @@ pub(super) fn read(
     let site = origin.zip(public).map(|(origin, public)| Site {
         name,
         origin,
+        hosts,
         upstream,
         home,
         anonymous,
@@ -96,6 +99,26 @@ fn origin(node: &Node) -> Reading<Origin> {
         return Err(format!("http is for loopback only; write {near:?}"));
     }
     Ok(origin)
+}
+
+/// Further hosts, by the scheme of the origin.
+fn hosts(section: &mut Section<'_>, origin: Option<&Origin>) -> Vec<HostPattern> {
+    let secure = origin.is_none_or(Origin::is_secure);
+    let hosts = section.list("hosts", |node| {
+        let text = units::text(node)?;
+        let near = "write \"panel.example.org\" or \"*.customers.example.com\"";
+        let host = HostPattern::parse(&text, if secure { "https" } else { "http" })
+            .map_err(|why| format!("{} is not a host: {why}; {near}", quoted(&text)))?;
+        if !secure && !host.is_loopback() {
+            return Err(format!(
+                "{} would be visited over http, as the origin is, which is for loopback only; \
+                 write an https origin",
+                quoted(&text)
+            ));
+        }
+        Ok(host)
+    });
+    hosts.unwrap_or_default()
 }
 
 fn upstream(node: &Node) -> Reading<Upstream> {

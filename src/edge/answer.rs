@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     edge::{body::Body, intake::Intake, page_headers::Referrer, pages, respond, visit},
-    gate::{denial::Denial, site::Site},
+    gate::{denial::Denial, site::Visited},
 };
 
 /// The members of `application/problem+json`.
@@ -46,13 +46,13 @@ pub(super) fn problem(denial: &Denial) -> Response<Body> {
 }
 
 /// A refusal, to a visitor: a page where a person reads it.
-pub(super) fn refusal(intake: &Intake, site: Option<&Site>, denial: &Denial) -> Response<Body> {
+pub(super) fn refusal(intake: &Intake, at: Option<&Visited>, denial: &Denial) -> Response<Body> {
     if !intake.wants_page {
         return problem(denial);
     }
     // Where nobody is signed in, a start page that asks for just that leads nowhere.
-    let worth_it = |site: &&Site| *denial != Denial::SignInRequired || visit::shows_home(site);
-    let home = site.filter(worth_it).map(Site::home_url);
+    let worth_it = |at: &&Visited| *denial != Denial::SignInRequired || visit::shows_home(&at.site);
+    let home = at.filter(worth_it).map(Visited::home_url);
     let response = respond::page(status(denial), &[], Referrer::Nothing, |nonce| {
         pages::refusal_page(&pages::RefusalPage {
             denial,

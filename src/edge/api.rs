@@ -1,6 +1,6 @@
 //! The `api` listener: a dialect's request, or one of the native API's.
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use http::{HeaderMap, Method, Request, Response, request::Parts};
 use hyper::body::Incoming;
@@ -12,6 +12,7 @@ use crate::{
         body::Body,
         call::Call,
         calls,
+        connection::Connection,
         credentials::{self, Arrived},
         fields,
         intake::{self, Intake},
@@ -29,26 +30,30 @@ pub const OPENAPI: &str = include_str!("openapi.json");
 /// Answers one request to the API.
 pub fn answer(
     gate: Arc<Gate>,
-    peer: SocketAddr,
+    connection: Connection,
     request: Request<Incoming>,
 ) -> impl Future<Output = Response<Body>> + Send {
     // From its head on, not from when it is first looked at.
     let spending = gate.spending.clone();
-    spending.track_future(answered(gate, peer, request))
+    spending.track_future(answered(gate, connection, request))
 }
 
-async fn answered(gate: Arc<Gate>, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+async fn answered(
+    gate: Arc<Gate>,
+    connection: Connection,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let source = gate.config.listen.api_client_ip;
-    let (intake, read) = Intake::read(&gate, peer.ip(), source, &parts);
+    let (intake, read) = Intake::read(&gate, &connection, source, &parts);
     let intake = Arc::new(intake);
     if let (Ok(()), Some(spoken)) = (&read, vendors::at(&gate, &intake.path)) {
-        let arrived = Arrived { peer, headers: &parts.headers };
+        let arrived = Arrived { connection: &connection, headers: &parts.headers };
         let answer = vendors::answer(&gate, &intake, spoken, &arrived, &parts, body).await;
         return respond::with_request_id(answer, &intake.id);
     }
     let answered = match read {
-        Ok(()) => authorised(&gate, &intake, peer, &parts, body).await,
+        Ok(()) => authorised(&gate, &intake, &connection, &parts, body).await,
         Err(denial) => Err((denial.into(), None)),
     };
     let answer = answered.unwrap_or_else(|(refusal, caller)| {
@@ -64,11 +69,11 @@ type Refused = (Refusal, Option<String>);
 async fn authorised(
     gate: &Arc<Gate>,
     intake: &Arc<Intake>,
-    peer: SocketAddr,
+    connection: &Connection,
     parts: &Parts,
     body: Incoming,
 ) -> Result<Response<Body>, Refused> {
-    let arrived = Arrived { peer, headers: &parts.headers };
+    let arrived = Arrived { connection, headers: &parts.headers };
     credentials::encrypted(gate, &arrived).map_err(|denial| (denial.into(), None))?;
     if intake.path == "/openapi.json" {
         return match parts.method {

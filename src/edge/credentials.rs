@@ -1,12 +1,12 @@
 //! Who calls: by an API key, or by a name and a password.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderMap, header};
 
 use crate::{
     dialects::Credentials,
-    edge::{Gate, intake::Intake},
+    edge::{Gate, connection::Connection, intake::Intake},
     gate::{
         caller::{self, Caller},
         client_ip::ClientIp,
@@ -21,8 +21,8 @@ use crate::{
 /// How a request reached the `api` listener.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrived<'a> {
-    /// The peer.
-    pub peer: SocketAddr,
+    /// The connection.
+    pub connection: &'a Connection,
     /// The headers.
     pub headers: &'a HeaderMap,
 }
@@ -30,9 +30,12 @@ pub(super) struct Arrived<'a> {
 impl Arrived<'_> {
     /// Whether it came through TLS, or never left this machine.
     pub(super) fn is_secure(&self, gate: &Gate) -> bool {
+        if self.connection.secure {
+            return true;
+        }
         match self.protocol(gate) {
             Some(protocol) => protocol == "https",
-            None => self.peer.ip().to_canonical().is_loopback() && !self.is_forwarded(),
+            None => self.connection.peer_ip().to_canonical().is_loopback() && !self.is_forwarded(),
         }
     }
 
@@ -44,7 +47,7 @@ impl Arrived<'_> {
 
     /// What a trusted proxy says of the protocol; empty where it says it twice or unreadably.
     fn protocol(&self, gate: &Gate) -> Option<&str> {
-        if !gate.config.listen.trusted_proxies.contains(ClientIp::new(self.peer.ip())) {
+        if !gate.config.listen.trusted_proxies.contains(ClientIp::new(self.connection.peer_ip())) {
             return None;
         }
         let mut protocols = self.headers.get_all("x-forwarded-proto").iter();
@@ -64,6 +67,7 @@ pub(super) fn encrypted(gate: &Gate, arrived: &Arrived<'_>) -> Result<(), Denial
     let listen = &gate.config.listen;
     if listen.api.ip().is_loopback()
         || listen.insecure_api
+        || arrived.connection.secure
         || arrived.protocol(gate) == Some("https")
     {
         return Ok(());

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 
 use crate::{
-    edge::Gate,
+    edge::{Gate, connection::Connection},
     gate::{
         client_ip::{self, ClientIp, ClientIpSource, Unreadable},
         denial::Denial,
@@ -44,11 +44,12 @@ impl Intake {
     /// [`Denial::Unreadable`] for what does not read one way only.
     pub fn read(
         gate: &Gate,
-        peer: IpAddr,
+        connection: &Connection,
         source: ClientIpSource,
         parts: &Parts,
     ) -> (Self, Result<(), Denial>) {
         let listen = &gate.config.listen;
+        let peer = connection.peer_ip();
         let client = client(source, peer, &parts.headers, &listen.trusted_proxies);
         let client_text = match &client {
             Ok(client) => client.to_string(),

@@ -106,9 +106,10 @@ pub(super) fn issue(call: &Call<'_>, ask: Ask) -> Result<Issued, Denial> {
     let claims = permitted.claims(issuer, TokenId::from_bytes(entropy::random()), at);
     let token = gate.keys.load().ring.sign(&claims);
     let form = dialect.and_then(|dialect| site.forms.iter().find(|form| form.dialect == dialect));
+    let origin = site.origin_for(claims.dst.as_deref());
     let url = match form {
-        Some(form) => form.url(&site.origin, &token, &claims)?,
-        None => link::url(&site.origin, &token)?,
+        Some(form) => form.url(&origin, &token, &claims)?,
+        None => link::url(&origin, &token)?,
     };
     audit::issued(call.intake.audit(), &claims);
     let label = IssuedBy { caller: call.caller.name.clone(), site: site.name.clone() };

@@ -26,7 +26,7 @@ use crate::{
         page::Page,
         redeem::{Admission, Judged, Refusal},
         session::Session,
-        site::{Handoff, Site},
+        site::{Handoff, Visited},
         token::LoginAssertionClaims,
     },
 };
@@ -39,8 +39,8 @@ const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 pub(super) struct Opened {
     /// The gate.
     pub gate: Arc<Gate>,
-    /// The site.
-    pub site: Arc<Site>,
+    /// The site, and where it is visited.
+    pub at: Visited,
     /// The request.
     pub intake: Arc<Intake>,
     /// Its headers.
@@ -78,7 +78,7 @@ pub(super) async fn on_page(
 async fn open(opened: Arc<Opened>, method: &Method) -> Result<Response<Body>, Refusal> {
     let next = opened.carried.next.clone();
     let by = Presenter { client: opened.intake.client.as_ref().ok().copied(), next };
-    let session = sessions::read(&opened.gate, &opened.site, &opened.headers);
+    let session = sessions::read(&opened.gate, &opened.at.site, &opened.headers);
     let judged = match look(&opened, &by).await {
         Ok(judged) => judged,
         Err(refusal) => return lead_on(&opened, &by, session.as_ref(), refusal),
@@ -99,13 +99,13 @@ async fn open(opened: Arc<Opened>, method: &Method) -> Result<Response<Body>, Re
         return spend(opened, by, judged).await;
     }
     let auto = page != Page::Confirm && !source::is_preview(&opened.headers);
-    let origins = elsewhere(&opened.site, judged.destination());
+    let origins = elsewhere(&opened.at, judged.destination());
     let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
     let action = [link::PATH, &opened.carried.token].concat();
-    let home = opened.site.home_url();
+    let home = opened.at.home_url();
     Ok(respond::page(StatusCode::OK, &origins, Referrer::Origin, |nonce| {
         pages::link_page(&pages::LinkPage {
-            site_host: opened.site.origin.authority(),
+            site_host: opened.at.origin.authority(),
             user: (!auto || somebody_else.is_some()).then_some(user.as_str()),
             signed_in_as: somebody_else.as_deref(),
             action: &action,
@@ -123,25 +123,25 @@ async fn look(opened: &Opened, by: &Presenter) -> Result<Judged, Refusal> {
     if let Err(denial) = opened.carried.fits(verified.claims()) {
         return Err(Refusal::of(denial, verified.into_claims()));
     }
-    let judged = redeem::judge(&opened.gate, &opened.site, by, verified)?;
+    let judged = redeem::judge(&opened.gate, &opened.at.site, by, verified)?;
     redeem::unspent(&opened.gate, by, judged).await
 }
 
 /// The page's form: spends, and signs in.
 async fn post(opened: Arc<Opened>, body: Incoming) -> Result<Response<Body>, Refusal> {
     source::not_early(&opened.headers)?;
-    source::same_origin(&opened.headers, &opened.site.origin)?;
+    source::same_origin(&opened.headers, &opened.at.origin)?;
     let next = next(&opened, body).await?;
     let by = Presenter { client: opened.intake.client.as_ref().ok().copied(), next };
     let judged = redeem::verify(&opened.gate, &opened.carried.token)
         .map_err(Refusal::from)
-        .and_then(|verified| redeem::judge(&opened.gate, &opened.site, &by, verified));
+        .and_then(|verified| redeem::judge(&opened.gate, &opened.at.site, &by, verified));
     let answered = match judged {
         Ok(judged) => spend(opened.clone(), by.clone(), judged).await,
         Err(refusal) => Err(refusal),
     };
     answered.or_else(|refusal| {
-        let session = sessions::read(&opened.gate, &opened.site, &opened.headers);
+        let session = sessions::read(&opened.gate, &opened.at.site, &opened.headers);
         lead_on(&opened, &by, session.as_ref(), refusal)
     })
 }
@@ -178,17 +178,18 @@ async fn spend(
 
 /// What an admission brings: the gate's own session, or the application's.
 async fn admit(opened: &Opened, admission: &Admission) -> Result<Response<Body>, Denial> {
-    let (gate, site) = (&opened.gate, &opened.site);
+    let (gate, at) = (&opened.gate, &opened.at);
+    let site = &at.site;
     if let (Handoff::Callback(callback), Some(upstream)) = (&site.handoff, &site.upstream) {
         let assertion = login_assertion(opened, admission);
-        let visit = visit::described(gate, site, &opened.intake);
+        let visit = visit::described(gate, at, &opened.intake);
         return gate
             .upstreams
             .callback(&opened.headers, upstream, callback, &visit, &assertion)
             .await;
     }
     let session = sessions::begin(gate, admission);
-    let mut response = respond::see_other(&landing(site, admission.destination()))?;
+    let mut response = respond::see_other(&landing(at, admission.destination()))?;
     let cookie = sessions::cookie(gate, site, &session)?;
     response.headers_mut().insert(SET_COOKIE, cookie);
     Ok(response)
@@ -197,11 +198,11 @@ async fn admit(opened: &Opened, admission: &Admission) -> Result<Response<Body>,
 fn login_assertion(opened: &Opened, admission: &Admission) -> String {
     let claims = admission.claims();
     let destination =
-        admission.destination().map_or(opened.site.home.as_str(), Destination::as_str);
+        admission.destination().map_or(opened.at.site.home.as_str(), Destination::as_str);
     opened.gate.keys.load().ring.sign_login_assertion(&LoginAssertionClaims {
         assertion: assertions::claims(
             &opened.gate,
-            &opened.site,
+            &opened.at.site,
             &claims.sub,
             &claims.act.sub,
             claims.ctx.clone(),
@@ -223,38 +224,38 @@ fn lead_on(
         return Err(refusal);
     };
     // An expired token was judged no further than its time: the rest is judged here.
-    if claims.aud != opened.site.name || claims.sub != session.user {
+    if claims.aud != opened.at.site.name || claims.sub != session.user {
         return Err(refusal);
     }
     let destination = claims
         .dst
         .as_deref()
         .or(by.next.as_deref())
-        .and_then(|destination| opened.site.judge_destination(destination).ok());
-    Ok(respond::see_other(&landing(&opened.site, destination.as_ref()))?)
+        .and_then(|destination| opened.at.site.judge_destination(destination).ok());
+    Ok(respond::see_other(&landing(&opened.at, destination.as_ref()))?)
 }
 
 /// Where somebody lands: an absolute URL.
-fn landing(site: &Site, destination: Option<&Destination>) -> String {
+fn landing(at: &Visited, destination: Option<&Destination>) -> String {
     match destination {
-        Some(destination) => destination.url(site),
-        None => site.home_url(),
+        Some(destination) => destination.url(&at.origin),
+        None => at.home_url(),
     }
 }
 
-/// The origins besides the site's own that the link page's form may lead to.
+/// The origins besides the visited one that the link page's form may lead to.
 ///
 /// Of a callback's answer only the site's own rules say where it may redirect to.
-fn elsewhere(site: &Site, destination: Option<&Destination>) -> Vec<String> {
-    let allowed = match site.handoff {
-        Handoff::Callback(_) => site.allow_urls.as_slice(),
+fn elsewhere(at: &Visited, destination: Option<&Destination>) -> Vec<String> {
+    let allowed = match at.site.handoff {
+        Handoff::Callback(_) => at.site.allow_urls.as_slice(),
         Handoff::Session => &[],
     };
     let destination = destination
-        .and_then(|destination| url::Url::parse(&destination.url(site)).ok())
+        .and_then(|destination| url::Url::parse(&destination.url(&at.origin)).ok())
         .map(|url| url.origin().ascii_serialization());
     let all = allowed.iter().map(|url| url.origin().as_str().to_owned()).chain(destination);
-    let mut elsewhere: Vec<String> = all.filter(|origin| origin != site.origin.as_str()).collect();
+    let mut elsewhere: Vec<String> = all.filter(|origin| origin != at.origin.as_str()).collect();
     elsewhere.sort_unstable();
     elsewhere.dedup();
     elsewhere

@@ -28,7 +28,10 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::{edge::body::Body, ops::shutdown::Shutdown};
+use crate::{
+    edge::{body::Body, connection::Connection},
+    ops::shutdown::Shutdown,
+};
 
 /// The most bytes of a request's head.
 const MAX_HEAD: usize = 64 * 1024;
@@ -80,7 +83,7 @@ impl End {
 /// Returns when it no longer accepts; the connections still busy go on until they are answered.
 pub async fn serve<S, F>(listener: TcpListener, limits: Limits, open: Gauge, end: End, answer: S)
 where
-    S: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    S: Fn(Connection, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(limits.max_connections));
@@ -114,7 +117,7 @@ fn converse<S, F>(
     answer: S,
 ) -> impl Future<Output = hyper::Result<()>> + Send
 where
-    S: Fn(SocketAddr, Request<Incoming>) -> F + Send + Sync + 'static,
+    S: Fn(Connection, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let End { near, mut here, asking, .. } = end;
@@ -123,9 +126,10 @@ where
     let first_request = Instant::now() + FIRST_REQUEST;
     let asked = Arc::new(AtomicBool::new(false));
     let heard = asked.clone();
+    let reached = Connection::plain(peer);
     let service = service_fn(move |request| {
         heard.store(true, Ordering::Relaxed);
-        let (answer, near) = (answer(peer, request), near.clone());
+        let (answer, near) = (answer(reached.clone(), request), near.clone());
         async move {
             let mut response = answer.await;
             if near.is_triggered() && response.status() != StatusCode::SWITCHING_PROTOCOLS {

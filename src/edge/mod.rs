@@ -2,7 +2,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `listen` | connections, limits, letting go |
+//! | `listen`, `connection` | connections, limits, letting go |
 //! | `intake` | what a request is: authority, target, client, id |
 //! | `route` | the public listener: which site, which gate path |
 //! | `peer` | other gates' questions |
@@ -27,7 +27,11 @@ use tokio_util::task::TaskTracker;
 use crate::{
     config::Config,
     edge::{assertions::Assertions, limiter::Limiter, redeem::FirstUses, upstream::Upstreams},
-    gate::{keyring::Keyring, session::SessionKeys, site::Site},
+    gate::{
+        keyring::Keyring,
+        session::SessionKeys,
+        site::{Site, Visited},
+    },
     ops::{clock::Clock, metrics::Metrics, passwords::Passwords, shutdown::Shutdown},
     store::{Store, directory::Directory},
 };
@@ -39,6 +43,7 @@ pub mod assertions;
 pub mod body;
 mod call;
 mod calls;
+pub mod connection;
 mod cookies;
 mod credentials;
 mod fields;
@@ -104,9 +109,9 @@ pub struct Keys {
 }
 
 impl Gate {
-    /// The site that this authority names.
-    pub fn site_at(&self, authority: &str) -> Option<&Arc<Site>> {
-        self.config.sites.iter().find(|site| site.origin.matches_authority(authority))
+    /// The site that this authority names, visited there.
+    pub fn site_at(&self, authority: &str) -> Option<Visited> {
+        Visited::find(&self.config.sites, authority)
     }
 
     /// The site of this name.

@@ -1,6 +1,6 @@
 //! The public listener: which site a request is for, and which of the gate's own paths.
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use http::{HeaderValue, Method, Request, Response, header::CACHE_CONTROL};
 use hyper::body::Incoming;
@@ -10,11 +10,12 @@ use crate::{
     edge::{
         Gate, answer,
         body::Body,
+        connection::Connection,
         intake::Intake,
         links::{self, Opened},
         peer, redeem, respond, sessions, visit,
     },
-    gate::{self, carried::Carried, denial::Denial, link, redeem::Refusal, site::Site},
+    gate::{self, carried::Carried, denial::Denial, link, redeem::Refusal, site::Visited},
 };
 
 /// The public keys.
@@ -23,25 +24,25 @@ const JWKS: &str = "/.well-known/jwks.json";
 /// Answers one request to the public listener.
 pub fn answer(
     gate: Arc<Gate>,
-    peer: SocketAddr,
+    connection: Connection,
     request: Request<Incoming>,
 ) -> impl Future<Output = Response<Body>> + Send {
     // From its head on, not from when it is first looked at.
     let under_way = gate.spending.token();
-    answered(gate, peer, request, under_way)
+    answered(gate, connection, request, under_way)
 }
 
 async fn answered(
     gate: Arc<Gate>,
-    peer: SocketAddr,
+    connection: Connection,
     request: Request<Incoming>,
     under_way: TaskTrackerToken,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let source = gate.config.listen.client_ip;
-    let (intake, read) = Intake::read(&gate, peer.ip(), source, &parts);
+    let (intake, read) = Intake::read(&gate, &connection, source, &parts);
     let intake = Arc::new(intake);
-    let site = gate.site_at(&intake.authority).cloned();
+    let site = gate.site_at(&intake.authority);
     let request = Request::from_parts(parts, body);
     let answered = match read {
         Ok(()) => route(&gate, site.as_ref(), &intake, request, under_way).await,
@@ -49,7 +50,7 @@ async fn answered(
     };
     let answer = answered.unwrap_or_else(|refusal| {
         redeem::refused(&gate, &intake, &refusal, None);
-        answer::refusal(&intake, site.as_deref(), &refusal.denial)
+        answer::refusal(&intake, site.as_ref(), &refusal.denial)
     });
     respond::with_request_id(answer, &intake.id)
 }
@@ -61,7 +62,7 @@ pub fn is_peers(path: &str) -> bool {
 
 async fn route(
     gate: &Arc<Gate>,
-    site: Option<&Arc<Site>>,
+    at: Option<&Visited>,
     intake: &Arc<Intake>,
     request: Request<Incoming>,
     under_way: TaskTrackerToken,
@@ -74,10 +75,11 @@ async fn route(
     if is_peers(path) {
         return Ok(peer::answer(gate, path, request).await?);
     }
-    let site = site.ok_or_else(|| Denial::WrongSite(intake.authority.clone()))?;
+    let at = at.ok_or_else(|| Denial::WrongSite(intake.authority.clone()))?;
+    let site = &at.site;
     let opened = |carried, headers| {
-        let (gate, site, intake) = (gate.clone(), site.clone(), intake.clone());
-        Arc::new(Opened { gate, site, intake, headers, carried })
+        let (gate, at, intake) = (gate.clone(), at.clone(), intake.clone());
+        Arc::new(Opened { gate, at, intake, headers, carried })
     };
     let at_path = path.strip_prefix(link::PATH);
     match (site.carried(path, intake.query.as_deref())?, at_path) {
@@ -99,14 +101,14 @@ async fn route(
         "/_once/session" => Ok(sessions::show(gate, site, request.method(), request.headers())?),
         "/_once/logout" => {
             let (method, headers) = (request.method(), request.headers());
-            Ok(sessions::log_out(gate, site, intake, method, headers).await?)
+            Ok(sessions::log_out(gate, at, intake, method, headers).await?)
         }
         _ if link::is_gates_own(path) => Err(Denial::NotFound.into()),
         // Whatever the application would make of it, its log would have a link that still works.
         _ if link::holds_token(&intake.target()) => {
             Err(Denial::Unreadable("a link's token stands where none is taken".to_owned()).into())
         }
-        _ => Ok(visit::proxied(gate, site, intake, request, under_way).await?),
+        _ => Ok(visit::proxied(gate, at, intake, request, under_way).await?),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         redeem::{Admission, LEEWAY},
         revoked::Revocation,
         session::Session,
-        site::Site,
+        site::{Site, Visited},
     },
     ops::{audit, clock::rfc3339, entropy},
 };
@@ -127,24 +127,24 @@ pub(super) fn show(
 /// the session could not be recorded: then it has not ended.
 pub(super) async fn log_out(
     gate: &Gate,
-    site: &Site,
+    at: &Visited,
     intake: &Intake,
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, Denial> {
-    let home = site.home_url();
+    let (site, home) = (&at.site, at.home_url());
     match *method {
         Method::POST => {}
         Method::GET | Method::HEAD => {
             let user = read(gate, site, headers).map(|session| session.user);
             return Ok(respond::page(StatusCode::OK, &[], Referrer::Origin, |nonce| {
-                let (site_host, user) = (site.origin.authority(), user.as_deref());
+                let (site_host, user) = (at.origin.authority(), user.as_deref());
                 pages::logout_page(&pages::LogoutPage { site_host, user, home: &home, nonce })
             }));
         }
         _ => return Err(Denial::MethodNotAllowed("GET, HEAD, POST")),
     }
-    source::same_origin(headers, &site.origin)?;
+    source::same_origin(headers, &at.origin)?;
     if let Some(session) = read(gate, site, headers) {
         let ended = Revocation::session(session.id, session.expires);
         gate.store.revoke(ended, gate.clock.now()).await?;
@@ -153,7 +153,7 @@ pub(super) async fn log_out(
     let mut response = if intake.wants_page {
         respond::page(StatusCode::OK, &[], Referrer::Nothing, |nonce| {
             pages::signed_out_page(&pages::SignedOutPage {
-                site_host: site.origin.authority(),
+                site_host: at.origin.authority(),
                 nonce,
             })
         })

@@ -22,7 +22,7 @@ use crate::{
         denial::Denial,
         path,
         session::Session,
-        site::{Anonymous, Handoff, Site},
+        site::{Anonymous, Handoff, Site, Visited},
     },
     ops::metrics::At,
 };
@@ -38,11 +38,12 @@ use crate::{
 /// [`Denial::GatewayTimeout`].
 pub(super) async fn proxied(
     gate: &Arc<Gate>,
-    site: &Site,
+    at: &Visited,
     intake: &Intake,
     mut request: Request<Incoming>,
     under_way: TaskTrackerToken,
 ) -> Result<Response<Body>, Denial> {
+    let site = &at.site;
     if is_callback(site, &intake.path) {
         return Err(Denial::NotFound);
     }
@@ -56,7 +57,7 @@ pub(super) async fn proxied(
         }
     }
     let upstream = site.upstream.as_ref().ok_or(Denial::NotFound)?;
-    let visit = described(gate, site, intake);
+    let visit = described(gate, at, intake);
     let assertion = session.as_ref().map(|session| assertions::of(gate, site, session));
     let signed_in = session
         .as_ref()
@@ -77,10 +78,15 @@ pub(super) async fn proxied(
 }
 
 /// What the gate says of the visit itself, whoever is there.
-pub(super) fn described<'a>(gate: &'a Gate, site: &'a Site, intake: &Intake) -> headers::Visit<'a> {
+pub(super) fn described<'a>(
+    gate: &'a Gate,
+    at: &'a Visited,
+    intake: &Intake,
+) -> headers::Visit<'a> {
+    let Visited { site, origin } = at;
     headers::Visit {
-        host: site.origin.authority(),
-        scheme: if site.origin.is_secure() { "https" } else { "http" },
+        host: origin.authority(),
+        scheme: if origin.is_secure() { "https" } else { "http" },
         client: intake.client.as_ref().ok().map(|client| client.addr()),
         cookie: gate.config.session.cookie_for(site),
         mapping: &site.headers,

@@ -10,7 +10,7 @@ pub use crate::gate::{
     allowed_url::{AllowedUrl, NotAllowable},
     template::{BadTemplate, Catalogue, Template},
 };
-use crate::gate::{denial::Denial, link, path, site::Site, template};
+use crate::gate::{denial::Denial, link, origin::Origin, path, site::Site, template};
 
 /// The longest destination that is judged, in bytes.
 pub const MAX_DESTINATION: usize = 8192;
@@ -82,7 +82,7 @@ impl Site {
             return Err("its host and port are not plainly written");
         }
         let path = if rest.is_empty() { "/" } else { rest };
-        if self.origin.is_of(&url) {
+        if self.has(&url) {
             return self.judge_path(path);
         }
         path::settled(path_part(path))?;
@@ -126,9 +126,9 @@ impl Destination {
         &self.0
     }
 
-    /// The absolute URL, for a `Location`.
-    pub fn url(&self, site: &Site) -> String {
-        if self.0.starts_with('/') { format!("{}{}", site.origin, self.0) } else { self.0.clone() }
+    /// The absolute URL, for a `Location`, of who visits the site at `origin`.
+    pub fn url(&self, origin: &Origin) -> String {
+        if self.0.starts_with('/') { format!("{origin}{}", self.0) } else { self.0.clone() }
     }
 
     /// The path on this site, with query and fragment; none where it leads elsewhere.
@@ -137,7 +137,7 @@ impl Destination {
             return Some(&self.0);
         }
         let url = Url::parse(&self.0).ok()?;
-        if !site.origin.is_of(&url) {
+        if !site.has(&url) {
             return None;
         }
         let (_, rest) = split_url(&self.0).ok()?;

@@ -14,6 +14,7 @@ pub mod dialect;
 pub mod directory;
 pub mod form;
 pub mod glob;
+pub mod host;
 pub mod id;
 pub mod issue;
 pub mod keyring;

@@ -100,6 +100,23 @@ impl Origin {
         Some(Self { text, authority, port, loopback })
     }
 
+    /// The origin one label further down: of `example.com` and `a`, `a.example.com`.
+    ///
+    /// None where that is no host.
+    pub(in crate::gate) fn with_label(&self, label: &str) -> Option<Self> {
+        let (scheme, authority) = self.text.split_at_checked(self.authority)?;
+        let origin = Self::parse(&format!("{scheme}{label}.{authority}")).ok()?;
+        // What the parser would write otherwise is not what was asked for.
+        let same = origin.authority().strip_suffix(authority).and_then(|own| own.strip_suffix('.'));
+        same.is_some_and(|own| own.eq_ignore_ascii_case(label)).then_some(origin)
+    }
+
+    /// Whether the host is an address rather than a name.
+    pub fn is_address(&self) -> bool {
+        let host = self.host();
+        host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok()
+    }
+
     /// Whether this is the origin of a parsed URL.
     pub(crate) fn is_of(&self, url: &Url) -> bool {
         Self::of(url).is_some_and(|other| other == *self)

@@ -1,9 +1,14 @@
-//! One protected application.
+//! One protected application, and where it is visited.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use url::Url;
 
 use crate::gate::{
     destination::{AllowedUrl, Catalogue},
     form::Form,
     glob::Globs,
+    host::HostPattern,
     origin::Origin,
 };
 
@@ -14,6 +19,8 @@ pub struct Site {
     pub name: String,
     /// Links are built on it, and requests matched by its authority.
     pub origin: Origin,
+    /// Further hosts under which it is visited, by the same scheme.
+    pub hosts: Vec<HostPattern>,
     /// Where its requests are proxied to; absent where the site is served elsewhere.
     pub upstream: Option<Upstream>,
     /// The path where somebody lands who has nowhere else to go.
@@ -41,6 +48,7 @@ impl Site {
         Self {
             name: "panel".to_owned(),
             origin: Origin::parse("https://panel.example.com").unwrap(),
+            hosts: Vec::new(),
             upstream: None,
             home: "/".to_owned(),
             anonymous: Anonymous::Refuse,
@@ -53,9 +61,54 @@ impl Site {
         }
     }
 
+    /// Whether a parsed URL is on this site.
+    pub(in crate::gate) fn has(&self, url: &Url) -> bool {
+        Origin::of(url).is_some_and(|origin| self.is_at(&origin))
+    }
+
+    /// The origin on which a link is built that leads to `destination`: the site's own, or the
+    /// one further host that the destination names.
+    pub fn origin_for(&self, destination: Option<&str>) -> Origin {
+        destination
+            .filter(|destination| !destination.starts_with('/'))
+            .and_then(|destination| Origin::of(&Url::parse(destination).ok()?))
+            .filter(|origin| self.is_at(origin))
+            .unwrap_or_else(|| self.origin.clone())
+    }
+
+    fn is_at(&self, origin: &Origin) -> bool {
+        *origin == self.origin || self.hosts.iter().any(|host| host.covers(origin))
+    }
+}
+
+/// A site, and the one of its origins at which it is visited.
+#[derive(Debug, Clone)]
+pub struct Visited {
+    /// The site.
+    pub site: Arc<Site>,
+    /// The origin that the request is for.
+    pub origin: Origin,
+}
+
+impl Visited {
+    /// The site of `sites` that an authority names, as received: by its origin, by a host
+    /// written out, or below a name; the longest name wins.
+    pub fn find(sites: &[Arc<Site>], authority: &str) -> Option<Self> {
+        let own = sites.iter().find(|site| site.origin.matches_authority(authority));
+        if let Some(site) = own {
+            return Some(Self { site: site.clone(), origin: site.origin.clone() });
+        }
+        let patterns =
+            sites.iter().flat_map(|site| site.hosts.iter().map(move |host| (site, host)));
+        patterns
+            .filter_map(|(site, host)| Some((site, host, host.origin_of(authority)?)))
+            .min_by_key(|(_, host, _)| (host.is_wildcard(), Reverse(host.to_string().len())))
+            .map(|(site, _, origin)| Self { site: site.clone(), origin })
+    }
+
     /// The URL where somebody lands who has nowhere else to go.
     pub fn home_url(&self) -> String {
-        [self.origin.as_str(), &self.home].concat()
+        [self.origin.as_str(), &self.site.home].concat()
     }
 }
 
