@@ -158,7 +158,7 @@ async fn present(world: Arc<World>, at: Arc<Process>, token: usize) {
     }
     let link = world.ledger().link(token);
     let calm = world.calm();
-    let presented = world.ledger().presented(token, at.knows_links(world.time.elapsed(), calm));
+    let presented = world.ledger().presented(token, at.knows_links(world.time.so_far(), calm));
     world.tell(format_args!("t{token} at {at:?}, spelling {spelling}"));
     let redeemed = at.redeem(&world, &link, spelling).await;
     let outcome = match &redeemed {
@@ -235,7 +235,7 @@ fn show(world: &World, at: &Process, number: usize) {
     let alive = at.takes(&session);
     world.tell(format_args!("s{number} at {at:?}: {}", if alive { "alive" } else { "not alive" }));
     let latest = world.latest_clock();
-    let knows = at.knows(world.time.elapsed(), world.calm());
+    let knows = at.knows(world.time.so_far(), world.calm());
     world.ledger().shown(number, alive, knows, latest);
 }
 

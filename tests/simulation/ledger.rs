@@ -246,7 +246,7 @@ impl Ledger {
         let may_be_gone = self.tokens[*token].user_revoking
             || ended.is_some()
             || *ending
-            || asked.is_some_and(|at| session.issued <= *at);
+            || asked.is_some_and(|at| session.issued.min(session.begun) <= *at);
         let over = session.expires <= latest_clock + DRIFT;
         if alive && ended.is_some_and(|at| at <= knows) {
             self.violate(format!("s{number} is alive after it was ended"));

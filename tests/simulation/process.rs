@@ -5,7 +5,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -50,6 +50,8 @@ pub struct Process {
     alone: bool,
     dead: Arc<AtomicBool>,
     ready: AtomicBool,
+    /// When it began to listen last, and what had been skipped then, where it listens.
+    listened: Mutex<Option<(u64, u64)>>,
 }
 
 impl fmt::Debug for Process {
@@ -70,7 +72,8 @@ impl Process {
     ) -> Arc<Self> {
         let ready = AtomicBool::new(false);
         let alone = matches!(&reach, Reach::Pinned { peers, .. } if peers.is_empty());
-        Arc::new(Self { name, clock, once, reach, alone, dead, ready })
+        let listened = Mutex::new(None);
+        Arc::new(Self { name, clock, once, reach, alone, dead, ready, listened })
     }
 
     /// It has heard what there is to hear, and may be asked.
@@ -205,17 +208,28 @@ impl Process {
         Ok(())
     }
 
+    /// It has listened, and began to when so much of the run was over and so much skipped.
+    pub fn has_listened(&self, since: (u64, u64)) {
+        *self.listened.lock().unwrap() = Some(since);
+    }
+
     /// Up to when, in milliseconds of the run, this gate promises to know of all that was taken
     /// back; `calm`: nothing has failed for a while.
-    pub fn knows(&self, now: u64, calm: bool) -> u64 {
+    pub fn knows(&self, now: (u64, u64), calm: bool) -> u64 {
+        let (now, skipped) = now;
+        // While its machine slept nobody waited for it: it hears when it listens again.
+        let slept = |(_, before): &(u64, u64)| *before != skipped;
+        if let Some((heard, _)) = self.listened.lock().unwrap().filter(slept) {
+            return if calm { heard } else { 0 };
+        }
         // With others, it may have been cut off; and who was not may have yet to put back what a
         // server lost.
         if self.alone || calm { now } else { 0 }
     }
 
     /// The same of links: where all share one memory, it refuses to spend before a gate has heard.
-    pub fn knows_links(&self, now: u64, calm: bool) -> u64 {
-        if self.reach == Reach::Shared { now } else { self.knows(now, calm) }
+    pub fn knows_links(&self, now: (u64, u64), calm: bool) -> u64 {
+        if self.reach == Reach::Shared { now.0 } else { self.knows(now, calm) }
     }
 
     /// Ends a session.

@@ -38,6 +38,11 @@ impl Time {
     pub fn skip(&self, milliseconds: u64) {
         self.skipped.fetch_add(milliseconds, Ordering::SeqCst);
     }
+
+    /// How many milliseconds of the run are over, and how many were skipped besides.
+    pub fn so_far(&self) -> (u64, u64) {
+        (self.elapsed(), self.skipped.load(Ordering::SeqCst))
+    }
 }
 
 /// The wall clock of one machine.

@@ -220,7 +220,9 @@ impl Gates {
 /// Listens, as `app/upkeep.rs` has a gate do; half as often, which is within what is promised.
 async fn listens(world: Arc<World>, process: Arc<Process>, store: Store) {
     while !process.is_dead() {
+        let since = world.time.so_far();
         store.listen().await;
+        process.has_listened(since);
         for notice in store.take_notices() {
             world.tell(format_args!("{process:?}: {notice}"));
         }
