@@ -47,9 +47,11 @@ pub(super) fn problem(denial: &Denial) -> Response<Body> {
 
 /// A refusal, to a visitor: a page where a person reads it.
 pub(super) fn refusal(intake: &Intake, at: Option<&Visited>, denial: &Denial) -> Response<Body> {
-    if !intake.wants_page {
-        return problem(denial);
-    }
+    if intake.wants_page { page(&intake.id, at, denial) } else { problem(denial) }
+}
+
+/// A refusal, to a person; `id` names the request.
+pub(super) fn page(id: &str, at: Option<&Visited>, denial: &Denial) -> Response<Body> {
     // Where nobody is signed in, a start page that asks for just that leads nowhere.
     let worth_it = |at: &&Visited| *denial != Denial::SignInRequired || visit::shows_home(&at.site);
     let home = at.filter(worth_it).map(Visited::home_url);
@@ -57,7 +59,7 @@ pub(super) fn refusal(intake: &Intake, at: Option<&Visited>, denial: &Denial) ->
         pages::refusal_page(&pages::RefusalPage {
             denial,
             site_home: home.as_deref(),
-            request_id: &intake.id,
+            request_id: id,
             nonce,
         })
     });

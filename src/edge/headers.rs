@@ -168,6 +168,23 @@ pub fn from_callback(headers: &mut HeaderMap, cookie: &str) {
     headers.entry(REFERRER_POLICY).or_insert(HeaderValue::from_static("strict-origin"));
 }
 
+/// Who is there, as a load balancer is told in the answer to its question: every identity header
+/// of the site, empty where there is nothing to say.
+///
+/// One that were absent would leave standing what a client sent under its name.
+pub fn identity(mapping: &[(String, Identity)], signed_in: Option<&SignedIn<'_>>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Some(signed_in) = signed_in {
+        set_identity(&mut headers, mapping, signed_in);
+    }
+    let mapped =
+        mapping.iter().filter_map(|(name, _)| HeaderName::from_bytes(name.as_bytes()).ok());
+    for name in [USER, CALLER, ASSERTION].into_iter().chain(mapped) {
+        headers.entry(name).or_insert(HeaderValue::from_static(""));
+    }
+    headers
+}
+
 fn set_visit(headers: &mut HeaderMap, visit: &Visit<'_>) {
     set(headers, HOST, visit.host);
     set(headers, FORWARDED_HOST, visit.host);

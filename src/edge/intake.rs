@@ -15,6 +15,7 @@ use crate::{
     gate::{
         client_ip::{self, ClientIp, ClientIpSource, Unreadable},
         denial::Denial,
+        path,
     },
     ops::{audit, entropy},
 };
@@ -87,17 +88,9 @@ impl Intake {
             return Err(unreadable("this is not a proxy for CONNECT"));
         }
         let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
-        if !target.starts_with('/') {
-            return Err(unreadable("the target has no path"));
-        }
-        if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
-            return Err(unreadable("the target has a character that must be percent-encoded"));
-        }
-        parts.uri.path().clone_into(&mut self.path);
-        self.query = parts.uri.query().map(str::to_owned);
-        if self.path.contains("%00") {
-            return Err(unreadable("the path has a NUL"));
-        }
+        let (path, query) = path::of_target(target).map_err(unreadable)?;
+        path.clone_into(&mut self.path);
+        self.query = query.map(str::to_owned);
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 //! | `intake` | what a request is: authority, target, client, id |
 //! | `route` | the public listener: which site, which gate path |
 //! | `peer` | other gates' questions |
+//! | `forward_auth` | load balancers' questions: may this pass, and who is it? |
 //! | `source` | where a browser's request comes from |
 //! | `links` | the link page, and the requests that spend |
 //! | `redeem` | verified, judged, spent, admitted; what follows |
@@ -47,6 +48,7 @@ pub mod connection;
 mod cookies;
 mod credentials;
 mod fields;
+mod forward_auth;
 pub mod headers;
 pub mod intake;
 mod issue;

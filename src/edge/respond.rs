@@ -1,7 +1,7 @@
 //! Answers of the gate's own: JSON, pages, redirects. All are `no-store`.
 
 use http::{
-    HeaderName, HeaderValue, Response, StatusCode,
+    HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{
         ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     },
@@ -38,9 +38,14 @@ pub(super) fn typed(status: StatusCode, media_type: &'static str, body: Vec<u8>)
     response
 }
 
+/// A status, without a body.
+pub(super) fn empty(status: StatusCode) -> Response<Body> {
+    bare(status, body::empty())
+}
+
 /// 204, without a body.
 pub(super) fn no_content() -> Response<Body> {
-    bare(StatusCode::NO_CONTENT, body::empty())
+    empty(StatusCode::NO_CONTENT)
 }
 
 /// 204, naming the methods that are taken.
@@ -59,6 +64,18 @@ pub(super) fn see_other(location: &str) -> Result<Response<Body>, Denial> {
         .map_err(|_| Denial::Internal("a destination cannot stand in a header".to_owned()))?;
     let mut response = bare(StatusCode::SEE_OTHER, body::empty());
     response.headers_mut().insert(LOCATION, location);
+    Ok(response)
+}
+
+/// To whom asked with `method`, look there with GET: 302 where it was that already, 303 else.
+///
+/// # Errors
+/// As [`see_other`].
+pub(super) fn redirect(method: &Method, location: &str) -> Result<Response<Body>, Denial> {
+    let mut response = see_other(location)?;
+    if matches!(*method, Method::GET | Method::HEAD) {
+        *response.status_mut() = StatusCode::FOUND;
+    }
     Ok(response)
 }
 

@@ -11,6 +11,7 @@ use crate::{
         Gate, answer,
         body::Body,
         connection::Connection,
+        forward_auth,
         intake::Intake,
         links::{self, Opened},
         peer, redeem, respond, sessions, visit,
@@ -45,7 +46,7 @@ async fn answered(
     let site = gate.site_at(&intake.authority);
     let request = Request::from_parts(parts, body);
     let answered = match read {
-        Ok(()) => route(&gate, site.as_ref(), &intake, request, under_way).await,
+        Ok(()) => route(&gate, &connection, site.as_ref(), &intake, request, under_way).await,
         Err(denial) => Err(denial.into()),
     };
     let answer = answered.unwrap_or_else(|refusal| {
@@ -62,6 +63,7 @@ pub fn is_peers(path: &str) -> bool {
 
 async fn route(
     gate: &Arc<Gate>,
+    connection: &Connection,
     at: Option<&Visited>,
     intake: &Arc<Intake>,
     request: Request<Incoming>,
@@ -75,6 +77,10 @@ async fn route(
     if is_peers(path) {
         return Ok(peer::answer(gate, path, request).await?);
     }
+    // Load balancers know this gate by its address, and say for which site they ask.
+    if forward_auth::is_asked(path) {
+        return Ok(forward_auth::answer(gate, connection, intake, &request)?);
+    }
     let at = at.ok_or_else(|| Denial::WrongSite(intake.authority.clone()))?;
     let site = &at.site;
     let opened = |carried, headers| {
@@ -82,7 +88,8 @@ async fn route(
         Arc::new(Opened { gate, at, intake, headers, carried })
     };
     let at_path = path.strip_prefix(link::PATH);
-    match (site.carried(path, intake.query.as_deref())?, at_path) {
+    let page = link::opened_at(path).unwrap_or(path);
+    match (site.carried(page, intake.query.as_deref())?, at_path) {
         (Some(_), Some(_)) => {
             return Err(Denial::Unreadable("the URL carries two tokens".to_owned()).into());
         }

@@ -35,13 +35,22 @@ struct Present {
 ///
 /// Two cookies of the name count as none: which of them is meant cannot be told.
 pub(super) fn read(gate: &Gate, site: &Site, headers: &HeaderMap) -> Option<Session> {
+    live(gate, site, headers, gate.config.session.idle)
+}
+
+/// As [`read`], where the gate cannot renew the cookie: how long it went unused is not counted.
+pub(super) fn read_unrenewed(gate: &Gate, site: &Site, headers: &HeaderMap) -> Option<Session> {
+    live(gate, site, headers, None)
+}
+
+fn live(gate: &Gate, site: &Site, headers: &HeaderMap, idle: Option<u64>) -> Option<Session> {
     let name = gate.config.session.cookie_for(site);
     let sealed = cookies::only(headers, name)?;
     let session = gate.keys.load().sessions.open(sealed, &site.name)?;
     let now = gate.clock.now();
     // A link that was judged before its revocation may have begun its session after it.
     let issued = session.issued.min(session.begun);
-    let live = session.is_live(now, gate.config.session.idle)
+    let live = session.is_live(now, idle)
         && session.begun <= now + LEEWAY
         && gate.store.knows_sessions_of(session.mem)
         && !gate.store.forgotten(session.expires)

@@ -65,7 +65,25 @@ pub(super) fn is_preview(headers: &HeaderMap) -> bool {
 
 /// Whether a browser's navigation asks for this, rather than a script or an image.
 pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
-    matches!(only(headers, FETCH_MODE), Ok(Some("navigate") | None))
+    // Old browsers do not say what they fetch for, but the libraries in them do. An app that shows
+    // pages in a view of its own sends its name under the same header.
+    let by_script = headers
+        .get_all("x-requested-with")
+        .iter()
+        .any(|with| with.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest"));
+    !by_script && matches!(only(headers, FETCH_MODE), Ok(Some("navigate") | None))
+}
+
+/// Whether this asks to leave HTTP for another protocol, a WebSocket's handshake above all.
+///
+/// Load balancers that only ask whether it may leave `Upgrade` out: what else a handshake has
+/// (RFC 6455, 4.1), and what browsers say of one, tells it as well.
+pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
+    let mut all_modes = headers.get_all(FETCH_MODE).iter();
+    ["upgrade", "sec-websocket-key", "sec-websocket-version"]
+        .into_iter()
+        .any(|name| headers.contains_key(name))
+        || all_modes.any(|mode| mode == "websocket")
 }
 
 /// The value of a header that may be sent once.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderValue, Request, Response,
     header::{CACHE_CONTROL, SET_COOKIE},
 };
 use hyper::body::Incoming;
@@ -44,17 +44,11 @@ pub(super) async fn proxied(
     under_way: TaskTrackerToken,
 ) -> Result<Response<Body>, Denial> {
     let site = &at.site;
-    if is_callback(site, &intake.path) {
-        return Err(Denial::NotFound);
-    }
     let session = sessions::read(gate, site, request.headers());
     drop(under_way);
-    if session.is_none() && !is_public(site, &intake.path) {
-        match &site.anonymous {
-            Anonymous::Pass => {}
-            Anonymous::Refuse => return Err(Denial::SignInRequired),
-            Anonymous::Login(url) => return sign_in(url, &request, intake),
-        }
+    let navigates = intake.wants_page && source::is_navigation(request.headers());
+    if let Some(url) = sign_in_first(site, &intake.path, session.is_some(), navigates)? {
+        return respond::redirect(request.method(), url);
     }
     let upstream = site.upstream.as_ref().ok_or(Denial::NotFound)?;
     let visit = described(gate, at, intake);
@@ -75,6 +69,31 @@ pub(super) async fn proxied(
         keep_out_of_caches(response.headers_mut());
     }
     Ok(response)
+}
+
+/// Where a visitor must go to sign in before they see this path of a site; none: they may see it.
+///
+/// A person who `navigates` is sent there; a program cannot be, and is told so.
+///
+/// # Errors
+/// [`Denial::SignInRequired`]; [`Denial::NotFound`] on the callback.
+pub(super) fn sign_in_first<'s>(
+    site: &'s Site,
+    path: &str,
+    signed_in: bool,
+    navigates: bool,
+) -> Result<Option<&'s str>, Denial> {
+    if is_callback(site, path) {
+        return Err(Denial::NotFound);
+    }
+    if signed_in || is_public(site, path) {
+        return Ok(None);
+    }
+    match &site.anonymous {
+        Anonymous::Pass => Ok(None),
+        Anonymous::Login(url) if navigates => Ok(Some(url)),
+        Anonymous::Refuse | Anonymous::Login(_) => Err(Denial::SignInRequired),
+    }
 }
 
 /// What the gate says of the visit itself, whoever is there.
@@ -126,23 +145,8 @@ fn is_public(site: &Site, path: &str) -> bool {
     path::canonical_path(path) && site.public.matches(path)
 }
 
-/// Sends a person to sign in; a program cannot, and is told so.
-fn sign_in(
-    url: &str,
-    request: &Request<Incoming>,
-    intake: &Intake,
-) -> Result<Response<Body>, Denial> {
-    if !intake.wants_page || !source::is_navigation(request.headers()) {
-        return Err(Denial::SignInRequired);
-    }
-    let mut response = respond::see_other(url)?;
-    if matches!(*request.method(), Method::GET | Method::HEAD) {
-        *response.status_mut() = StatusCode::FOUND;
-    }
-    Ok(response)
-}
-
-fn signed_in<'a>(session: &'a Session, assertion: &'a str) -> SignedIn<'a> {
+/// What is told of somebody who is signed in.
+pub(super) fn signed_in<'a>(session: &'a Session, assertion: &'a str) -> SignedIn<'a> {
     SignedIn {
         user: &session.user,
         caller: &session.caller,

@@ -5,6 +5,10 @@ use crate::gate::{denial::Denial, origin::Origin, page::Page, path, token};
 /// The path under which the gate takes a token.
 pub const PATH: &str = "/_once/l/";
 
+/// Where a page is opened for the link in its URL alone: before any path of the site, whose
+/// query follows. Load balancers that ask send a visitor with a link there.
+const OPEN: &str = "/_once/open";
+
 /// The query parameter that carries a token on any page of a site.
 pub const PARAMETER: &str = "_once";
 
@@ -19,6 +23,17 @@ pub fn is_gates_own(path: &str) -> bool {
     };
     // `/_once/../x` is another path to some, and the gate's to all others.
     first_is_ours(path) || first_is_ours(&path::decoded_path(path))
+}
+
+/// The URL at which the gate itself opens the link in a page's URL: `target` is the page's path
+/// and query, as the visitor sent them.
+pub fn open_url(origin: &Origin, target: &str) -> String {
+    [origin.as_str(), OPEN, target].concat()
+}
+
+/// The path of the page whose link is opened at `path`, if one is there.
+pub fn opened_at(path: &str) -> Option<&str> {
+    path.strip_prefix(OPEN).filter(|page| page.starts_with('/'))
 }
 
 /// Whether anybody could read a native token's parameter in this query.

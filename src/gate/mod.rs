@@ -21,6 +21,7 @@ pub mod keyring;
 pub mod link;
 pub mod networks;
 pub mod origin;
+pub mod original;
 pub mod page;
 pub mod password;
 pub mod path;

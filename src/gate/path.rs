@@ -12,6 +12,29 @@ const DIVIDES: [char; 12] = [
     '\u{37e}', '\u{fe14}', '\u{fe54}', '\u{fe16}', '\u{fe56}', '\u{fe5f}', '\u{ff03}',
 ];
 
+/// The path and the query of a request's target, as received.
+///
+/// # Errors
+/// What in it does not read one way only: it does not begin with `/`, holds a character that no
+/// URL is written in, a fragment, or a NUL.
+pub fn of_target(target: &str) -> Result<(&str, Option<&str>), &'static str> {
+    if !target.starts_with('/') {
+        return Err("the target has no path");
+    }
+    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+        return Err("the target has a character that must be percent-encoded");
+    }
+    if target.contains('#') {
+        return Err("the target has a fragment");
+    }
+    let (path, query) =
+        target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    if path.contains("%00") {
+        return Err("the path has a NUL");
+    }
+    Ok((path, query))
+}
+
 /// Whether a request's path has one reading only, whoever reads it.
 ///
 /// It begins with one `/`, is visible ASCII, and holds no `\`, no empty segment, no dot segment

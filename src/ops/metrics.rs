@@ -23,6 +23,8 @@ pub struct Metrics {
     pub interceptions: Counter,
     /// Requests passed on to upstreams.
     pub proxied: Family<At, Counter>,
+    /// Load balancers' questions answered, by what came of them.
+    pub checks: Family<Checked, Counter>,
     /// Assertions taken from the cache.
     pub assertion_hits: Counter,
     /// Assertions signed anew.
@@ -83,6 +85,16 @@ pub struct At {
     pub site: String,
 }
 
+/// What a load balancer was told.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Checked {
+    /// The site's name.
+    pub site: String,
+    /// `signed_in` and `nobody` (may pass), `redirected` (to sign in, to a link's page) or
+    /// `refused`.
+    pub outcome: &'static str,
+}
+
 /// With which code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Code {
@@ -138,6 +150,7 @@ impl Metrics {
             self.interceptions.clone(),
         );
         all.register("proxied", "Requests passed on to upstreams", self.proxied.clone());
+        all.register("checks", "Load balancers' questions, by outcome", self.checks.clone());
         all.register("assertion_hits", "Assertions from the cache", self.assertion_hits.clone());
         all.register("assertion_misses", "Assertions signed", self.assertion_misses.clone());
         all.register("passwords", "Passwords verified, by what told", self.passwords.clone());

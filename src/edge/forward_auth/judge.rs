@@ -1,0 +1,64 @@
+//! What becomes of a request that a load balancer asks about: the same as of one that comes to
+//! the gate itself, as far as it can be said without the request.
+
+use http::{HeaderMap, Method};
+use tracing::warn;
+
+use crate::{
+    edge::{Gate, assertions, forward_auth::answer::Verdict, headers, sessions, source, visit},
+    gate::{denial::Denial, link, original::Original},
+};
+
+/// Whether a request may pass, and as whose. `headers` are the visitor's, as far as the load
+/// balancer passed them along; a person who `navigates` can be sent elsewhere.
+///
+/// # Errors
+/// [`Denial::SignInRequired`]; [`Denial::NotFound`] for the gate's own paths and the callback;
+/// [`Denial::Unreadable`] for a token where none is taken; [`Denial::CrossSite`] for another
+/// site's WebSocket; [`Denial::MethodNotAllowed`] for what is never passed on.
+pub(super) fn of(
+    gate: &Gate,
+    original: &Original,
+    headers: &HeaderMap,
+    navigates: bool,
+) -> Result<Verdict, Denial> {
+    let (at, site) = (&original.at, &original.at.site);
+    // TRACE would echo the assertion to whoever sent it (RFC 9110, 9.3.8).
+    if matches!(original.method, Method::CONNECT | Method::TRACE) {
+        return Err(Denial::MethodNotAllowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    }
+    // What another site's page says over a WebSocket would be said as this visitor.
+    if source::is_upgrade(headers) {
+        source::same_origin(headers, &at.origin)?;
+    }
+    let target = original.target();
+    if link::is_gates_own(&original.path) {
+        warn!(site = site.name, "asked about a path of the gate's own: send /_once/ to the gate");
+        return Err(Denial::NotFound);
+    }
+    if site.carried(&original.path, original.query.as_deref())?.is_some() {
+        if !original.looks() {
+            return Err(Denial::Unreadable("a link is opened with GET".to_owned()));
+        }
+        return Ok(Verdict::Elsewhere(link::open_url(&at.origin, &target)));
+    }
+    if link::holds_token(&target) {
+        return Err(Denial::Unreadable("a link's token stands where none is taken".to_owned()));
+    }
+    let session = sessions::read_unrenewed(gate, site, headers);
+    let sign_in = visit::sign_in_first(site, &original.path, session.is_some(), navigates)?;
+    if let Some(url) = sign_in {
+        let within = url.starts_with('/');
+        let url = if within { [at.origin.as_str(), url].concat() } else { url.to_owned() };
+        return Ok(Verdict::Elsewhere(url));
+    }
+    let assertion = session.as_ref().map(|session| assertions::of(gate, site, session));
+    let signed_in = session
+        .as_ref()
+        .zip(assertion.as_deref())
+        .map(|(session, assertion)| visit::signed_in(session, assertion));
+    Ok(Verdict::Pass {
+        identity: headers::identity(&site.headers, signed_in.as_ref()),
+        signed_in: signed_in.is_some(),
+    })
+}
