@@ -17,7 +17,7 @@ use crate::{
         listen::{self, End},
         redeem::FirstUses,
         route,
-        upstream::Upstreams,
+        upstream::{Timeouts, Upstreams},
     },
     gate::{password::Decoy, peer::PeerKeys, secret::Secret},
     ops::{
@@ -97,7 +97,7 @@ pub async fn start(
         store,
         clock,
         metrics,
-        upstreams: Upstreams::default(),
+        upstreams: open_upstreams(&config)?,
         assertions: Assertions::default(),
         first_uses: FirstUses::default(),
         directory,
@@ -161,6 +161,12 @@ pub async fn start(
             connections: admin_end.connections,
         },
     })
+}
+
+fn open_upstreams(config: &Config) -> Result<Upstreams, StartError> {
+    let timeouts = Timeouts { body: config.limits.body_timeout, ..Timeouts::default() };
+    let upstreams = config.sites.iter().filter_map(|site| site.upstream.as_ref());
+    Upstreams::new(upstreams, timeouts).map_err(StartError::Upstreams)
 }
 
 async fn open_directory(config: &Config) -> Result<Directory, StartError> {

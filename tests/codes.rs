@@ -353,7 +353,9 @@ async fn every_other_code_of_the_public_listener_is_reached() {
     let gate = with_upstream(silent.local_addr().unwrap()).await;
     let impatient = Altered::of(&gate, |altered| {
         let (connect, answer) = (Duration::from_secs(5), Duration::from_millis(1));
-        altered.upstreams = Upstreams::new(Timeouts { connect, answer });
+        let timeouts = Timeouts { connect, answer, ..Timeouts::default() };
+        let upstreams = altered.config.sites.iter().filter_map(|site| site.upstream.as_ref());
+        altered.upstreams = Upstreams::new(upstreams, timeouts).unwrap();
     })
     .await;
     reached.problem(504, "gateway_timeout", &impatient.public().get("/assets/a").await);

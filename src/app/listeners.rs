@@ -62,6 +62,11 @@ pub enum StartError {
         "cannot reach other gates over https: {0}\n  do: install the system's certificates, or name them in SSL_CERT_FILE"
     )]
     Peers(io::Error),
+    /// There is nothing to verify an upstream with.
+    #[error(
+        "cannot reach upstreams over https: {0}\n  do: install the system's certificates, name them in SSL_CERT_FILE, or set upstream_ca of the site"
+    )]
+    Upstreams(io::Error),
     /// A part of the start broke.
     #[error("cannot start: {0}")]
     Broken(#[from] tokio::task::JoinError),

@@ -43,6 +43,7 @@ mod redis;
 mod session;
 mod sites;
 mod units;
+mod upstream;
 
 pub use directory::DirectorySource;
 pub use fault::{Fault, Faults, Place};
@@ -219,7 +220,7 @@ fn read(mut root: Section<'_>, host: &str, base: &Path) -> (Option<Config>, Dire
     let callers: Vec<_> = root.sections("callers").into_iter().filter_map(caller).collect();
     let dialects = dialects::read(root.section("dialects"), &links);
     // What a site's own paths may be depends on the links that open it.
-    let site = |section| sites::read(section, &dialects);
+    let site = |section| sites::read(section, &dialects, base);
     let sites: Vec<_> = site_tables.into_iter().filter_map(site).collect();
     let directory = root.optional("directory").map(|section| directory::read(section, base));
     root.done();

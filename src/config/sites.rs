@@ -1,5 +1,7 @@
 //! `[[sites]]`: the protected applications.
 
+use std::path::Path;
+
 use url::Url;
 
 use crate::{
@@ -8,7 +10,7 @@ use crate::{
         headers,
         raw::{Node, quoted},
         reader::{Reading, Section, one_of},
-        units,
+        units, upstream,
     },
     gate::{
         denial::Denial,
@@ -16,7 +18,7 @@ use crate::{
         glob::Globs,
         host::HostPattern,
         origin::Origin,
-        site::{Anonymous, Handoff, Site, Upstream},
+        site::{Anonymous, Handoff, Site},
         spoken::DialectRules,
         template,
     },
@@ -32,15 +34,17 @@ enum Handing {
 const HANDING: [(&str, Handing); 2] =
     [("session", Handing::Session), ("callback", Handing::Callback)];
 
-/// Reads one of `[[sites]]`, with the forms of the `dialects` that open it.
+/// Reads one of `[[sites]]`, whose paths are relative to `base`, with the forms of the `dialects`
+/// that open it.
 pub(super) fn read(
     mut section: Section<'_>,
     dialects: &[Found<DialectRules>],
+    base: &Path,
 ) -> Option<Found<Site>> {
     let name = section.require("name", units::name, "name = \"panel\"");
     let origin = section.require("origin", origin, "origin = \"https://panel.example.com\"");
     let hosts = hosts(&mut section, origin.as_ref());
-    let upstream = section.read("upstream", upstream);
+    let upstream = upstream::read(&mut section, base);
     let handoff = handoff(&mut section, upstream.is_some());
     let home = section.read_or("home", path, "/".to_owned());
     let anonymous = section.read_or("anonymous", anonymous, Anonymous::Refuse);
@@ -119,26 +123,6 @@ fn hosts(section: &mut Section<'_>, origin: Option<&Origin>) -> Vec<HostPattern>
         Ok(host)
     });
     hosts.unwrap_or_default()
-}
-
-fn upstream(node: &Node) -> Reading<Upstream> {
-    let text = units::text(node)?;
-    let wrong =
-        |what: &str| Err(format!("{} {what}; write \"http://127.0.0.1:3000\"", quoted(&text)));
-    let Ok(url) = Url::parse(&text) else { return wrong("is not a URL") };
-    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    match (url.scheme(), url.host_str()) {
-        ("https", _) => wrong("is https, which is not in this version of Oncegate"),
-        ("http", Some(_)) if !url.username().is_empty() || url.password().is_some() => {
-            wrong("has a user name or a password in it")
-        }
-        ("http", Some(_)) if !bare => wrong("has more than a host and a port"),
-        ("http", Some(host)) => {
-            let port = url.port().unwrap_or(80);
-            Ok(Upstream { authority: format!("{host}:{port}") })
-        }
-        _ => wrong("is not http://HOST:PORT"),
-    }
 }
 
 fn handoff(section: &mut Section<'_>, has_upstream: bool) -> Handoff {

@@ -9,7 +9,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
         ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH,
-        COOKIE, HOST, REFERRER_POLICY, TRANSFER_ENCODING, USER_AGENT,
+        COOKIE, HOST, REFERRER_POLICY, TE, TRANSFER_ENCODING, USER_AGENT,
     },
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -109,7 +109,9 @@ pub struct Visit<'a> {
 /// Makes a client's request headers into those for the upstream.
 ///
 /// `Content-Length` and `Transfer-Encoding` are gone afterwards: the body that is sent sets them.
+/// So are `Upgrade` and `Trailer`, of which another file says what goes on.
 pub fn to_upstream(headers: &mut HeaderMap, visit: &Visit<'_>, signed_in: Option<&SignedIn<'_>>) {
+    let takes_trailers = takes_trailers(headers);
     remove_listed_in_connection(headers);
     let removed: Vec<HeaderName> =
         headers.keys().filter(|name| is_gates(name.as_str(), visit.mapping)).cloned().collect();
@@ -117,6 +119,11 @@ pub fn to_upstream(headers: &mut HeaderMap, visit: &Visit<'_>, signed_in: Option
         headers.remove(name);
     }
     cookies::strip_request(headers, visit.cookie);
+    if takes_trailers {
+        // RFC 9110, 10.1.4: of this hop, so `Connection` names it.
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
     set_visit(headers, visit);
     if let Some(signed_in) = signed_in {
         set_identity(headers, visit.mapping, signed_in);
@@ -233,31 +240,45 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     };
 }
 
+/// Whether a client says that it takes trailers.
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    listed(headers, &TE).any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
+}
+
 /// RFC 9110, 7.6.1: what `Connection` lists is for this hop alone.
 fn remove_listed_in_connection(headers: &mut HeaderMap) {
-    let listed: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .collect();
-    for name in listed {
+    for name in names_in(headers, &CONNECTION) {
         headers.remove(name);
     }
 }
 
+/// The field names that a field lists.
+pub(super) fn names_in(headers: &HeaderMap, name: &HeaderName) -> Vec<HeaderName> {
+    listed(headers, name).filter_map(|name| HeaderName::from_bytes(name).ok()).collect()
+}
+
+/// What a field lists, in all its lines (RFC 9110, 5.6.1).
+pub(super) fn listed<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'h [u8]> + use<'h> {
+    let lines = headers.get_all(name).iter();
+    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+}
+
 /// Whether a field of this name, in any spelling an upstream may read as it, is the gate's own.
-fn is_gates(name: &str, mapping: &[(String, Identity)]) -> bool {
+pub(super) fn is_gates(name: &str, mapping: &[(String, Identity)]) -> bool {
     GATE_PREFIXES.iter().any(|prefix| begins(name, prefix))
         || GATE_NAMES.iter().any(|gates| reads_as(name, gates))
         || mapping.iter().any(|(mapped, _)| reads_as(name, mapped))
 }
 
-fn reads_as(name: &str, other: &str) -> bool {
+/// Whether two names are one to an upstream that folds signs together.
+pub(super) fn reads_as(name: &str, other: &str) -> bool {
     name.len() == other.len() && begins(name, other)
 }
 
-fn begins(name: &str, prefix: &str) -> bool {
+pub(super) fn begins(name: &str, prefix: &str) -> bool {
     name.len() >= prefix.len()
         && name.bytes().zip(prefix.bytes()).all(|(a, b)| folded(a) == folded(b))
 }

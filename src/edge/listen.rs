@@ -143,7 +143,8 @@ where
         .header_read_timeout(header_timeout)
         .max_buf_size(MAX_HEAD)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     async move {
         let mut connection = pin!(connection);
         tokio::select! {

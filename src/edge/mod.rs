@@ -12,7 +12,7 @@
 //! | `redeem` | verified, judged, spent, admitted; what follows |
 //! | `sessions` | the cookie: read, set, ended |
 //! | `visit` | a visitor's request to a site, and its way to the upstream |
-//! | `upstream`, `headers`, `cookies`, `body`, `assertions` | proxying |
+//! | `upstream`, `pools`, `headers`, `trailers`, `cookies`, `body`, `upgrade`, `assertions` | proxying |
 //! | `api`, `credentials`, `call`, `limiter` | the api listener: who calls, how often |
 //! | `fields`, `calls` | the native API: what is asked, and all calls but those for links |
 //! | `vendors` | the dialects: a vendor's request in, its answer out |
@@ -58,12 +58,15 @@ pub mod listen;
 mod page_headers;
 mod pages;
 mod peer;
+mod pools;
 pub mod redeem;
 mod respond;
 pub mod route;
 mod sessions;
 mod source;
 mod subject;
+pub mod trailers;
+pub mod upgrade;
 pub mod upstream;
 mod vendors;
 mod visit;

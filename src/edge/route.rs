@@ -2,7 +2,10 @@
 
 use std::{future::Future, sync::Arc};
 
-use http::{HeaderValue, Method, Request, Response, header::CACHE_CONTROL};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{CACHE_CONTROL, CONNECTION},
+};
 use hyper::body::Incoming;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -14,7 +17,7 @@ use crate::{
         forward_auth,
         intake::Intake,
         links::{self, Opened},
-        peer, redeem, respond, sessions, visit,
+        peer, redeem, respond, sessions, upgrade, visit,
     },
     gate::{self, carried::Carried, denial::Denial, link, redeem::Refusal, site::Visited},
 };
@@ -44,15 +47,20 @@ async fn answered(
     let (intake, read) = Intake::read(&gate, &connection, source, &parts);
     let intake = Arc::new(intake);
     let site = gate.site_at(&intake.authority);
+    let upgrade = upgrade::is_asked(parts.version, &parts.headers);
     let request = Request::from_parts(parts, body);
     let answered = match read {
         Ok(()) => route(&gate, &connection, site.as_ref(), &intake, request, under_way).await,
         Err(denial) => Err(denial.into()),
     };
-    let answer = answered.unwrap_or_else(|refusal| {
+    let mut answer = answered.unwrap_or_else(|refusal| {
         redeem::refused(&gate, &intake, &refusal, None);
         answer::refusal(&intake, site.as_ref(), &refusal.denial)
     });
+    if upgrade && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // Whoever takes the upgrade for made may send on: none of that is a request.
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     respond::with_request_id(answer, &intake.id)
 }
 
@@ -125,7 +133,7 @@ fn jwks(gate: &Gate, method: &Method) -> Result<Response<Body>, Denial> {
     }
     let keys = gate.keys.load().ring.jwks();
     let mut response =
-        respond::typed(http::StatusCode::OK, "application/jwk-set+json", keys.into_bytes());
+        respond::typed(StatusCode::OK, "application/jwk-set+json", keys.into_bytes());
     // A key is in here two minutes before it signs anything; a minute's age does no harm.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
     Ok(response)

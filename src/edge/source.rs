@@ -74,18 +74,6 @@ pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
     !by_script && matches!(only(headers, FETCH_MODE), Ok(Some("navigate") | None))
 }
 
-/// Whether this asks to leave HTTP for another protocol, a WebSocket's handshake above all.
-///
-/// Load balancers that only ask whether it may leave `Upgrade` out: what else a handshake has
-/// (RFC 6455, 4.1), and what browsers say of one, tells it as well.
-pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
-    let mut all_modes = headers.get_all(FETCH_MODE).iter();
-    ["upgrade", "sec-websocket-key", "sec-websocket-version"]
-        .into_iter()
-        .any(|name| headers.contains_key(name))
-        || all_modes.any(|mode| mode == "websocket")
-}
-
 /// The value of a header that may be sent once.
 fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Denial> {
     let mut values = headers.get_all(name).iter();

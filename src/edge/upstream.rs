@@ -3,25 +3,24 @@
 //! Bodies stream both ways. The target's path and query are passed on byte for byte: what was
 //! authorised is what is asked for. Header fields cross by the rules of [`headers`].
 
-use std::{error::Error as _, io, pin::pin, time::Duration};
+use std::{error::Error as _, io, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, Uri, Version,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
     uri::{PathAndQuery, Scheme},
 };
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 
 use crate::{
     edge::{
-        body::{self, Body, BodyError, Progress},
+        body::{self, Body, BodyError, Progress, Stalled},
         headers::{self, SignedIn, Visit},
+        pools::Pools,
+        trailers::Announced,
+        upgrade::Upgrade,
     },
     gate::{denial::Denial, site::Upstream},
 };
@@ -34,63 +33,53 @@ pub struct Timeouts {
     /// For the head of the answer, since the request's body last moved: 60 s unless said
     /// otherwise. The answer's body may then take any time: it may be a stream of events.
     pub answer: Duration,
+    /// For a request's body to move, until the answer begins: 30 s unless said otherwise.
+    pub body: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(5), answer: Duration::from_secs(60) }
+        let (connect, answer) = (Duration::from_secs(5), Duration::from_secs(60));
+        Self { connect, answer, body: Duration::from_secs(30) }
     }
 }
 
-/// An idle connection is given up before the shortest keep-alive in common use (5 s) ends, so
-/// that requests rarely meet a connection the upstream is about to close.
-const IDLE: Duration = Duration::from_secs(4);
-/// Idle connections kept for one upstream.
-const IDLE_PER_UPSTREAM: usize = 64;
-
-/// The connections to all upstreams. Cheap to clone; clones share the pool.
+/// The connections to all upstreams. Cheap to clone; clones share them.
 #[derive(Debug, Clone)]
 pub struct Upstreams {
-    client: Client<HttpConnector, Body>,
-    answer: Duration,
-}
-
-impl Default for Upstreams {
-    fn default() -> Self {
-        Self::new(Timeouts::default())
-    }
+    pools: Arc<Pools>,
+    timeouts: Timeouts,
 }
 
 impl Upstreams {
-    /// A pool with nothing in it. No proxy is used, whatever the environment says.
-    pub fn new(timeouts: Timeouts) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(timeouts.connect));
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(Duration::from_secs(60)));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_PER_UPSTREAM)
-            .set_host(false)
-            .build(connector);
-        Self { client, answer: timeouts.answer }
+    /// No connections yet, to these upstreams.
+    ///
+    /// # Errors
+    /// One is to be verified, and there is nothing to verify it with.
+    pub fn new<'a>(
+        upstreams: impl IntoIterator<Item = &'a Upstream>,
+        timeouts: Timeouts,
+    ) -> io::Result<Self> {
+        let pools = Arc::new(Pools::open(upstreams, timeouts.connect)?);
+        Ok(Self { pools, timeouts })
     }
 
     /// Passes a request on, and hands back the upstream's answer as soon as its head is there.
     ///
-    /// Upgrades are not made: the request goes on without `Upgrade`.
+    /// With an `upgrade` that the upstream agrees to, the answer is 101, and what the client then
+    /// sends is the upstream's.
     ///
     /// # Errors
     /// [`Denial::BadGateway`] and [`Denial::GatewayTimeout`] when the upstream fails,
     /// [`Denial::MethodNotAllowed`] for CONNECT and TRACE, [`Denial::Unreadable`] for a target
-    /// that is not a path, and when the client's own body breaks off.
+    /// that is not a path, and when the client's own body breaks off or stands still.
     pub async fn forward<B>(
         &self,
         request: Request<B>,
         upstream: &Upstream,
         visit: &Visit<'_>,
         signed_in: Option<&SignedIn<'_>>,
+        upgrade: Option<Upgrade>,
     ) -> Result<Response<Body>, Denial>
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -104,24 +93,40 @@ impl Upstreams {
         let uri = target(upstream, parts.uri.path_and_query(), &parts.method)?;
         let mut fields = parts.headers;
         let length_given = fields.contains_key(CONTENT_LENGTH);
+        let announced = Announced::of(&fields, visit.mapping);
         headers::to_upstream(&mut fields, visit, signed_in);
         frame(&mut fields, &incoming, length_given);
+        if fields.contains_key(TRANSFER_ENCODING) {
+            announced.announce(&mut fields);
+        }
+        if let Some(upgrade) = &upgrade {
+            upgrade.ask(&mut fields);
+        }
 
         // RFC 9110, 9.2.2: a safe request without a body may be sent again; one that met a
         // connection the upstream was just closing deserves it.
         let again = (parts.method.is_safe() && incoming.is_end_stream()).then(|| fields.clone());
         let progress = Progress::default();
-        let body = body::relay_counted(incoming, &progress);
+        let body = body::relay_upload(incoming, announced, &progress, self.timeouts.body);
         let sent = request_to(parts.method.clone(), uri.clone(), fields, body);
-        let mut answer = self.answer(sent, upstream, &progress).await;
+        let mut answer = self.answer(sent, upstream, &progress, upgrade.as_ref()).await;
         if matches!(answer, Err(Failure::Closed(_)))
             && let Some(fields) = again
         {
             let sent = request_to(parts.method, uri, fields, body::empty());
-            answer = self.answer(sent, upstream, &progress).await;
+            answer = self.answer(sent, upstream, &progress, upgrade.as_ref()).await;
         }
-        let mut response = answer.map_err(Failure::into_denial)?;
+        let mut answer = answer.map_err(Failure::into_denial)?;
+        progress.answered();
+        let switched = hyper::upgrade::on(&mut answer);
+        let (mut response, announced) = passed(answer, visit);
         headers::to_client(response.headers_mut(), visit.cookie, signed_in.is_some());
+        announced.announce(response.headers_mut());
+        if let Some(upgrade) = upgrade
+            && response.status() == StatusCode::SWITCHING_PROTOCOLS
+        {
+            upgrade.agree(switched, &mut response);
+        }
         Ok(response)
     }
 
@@ -146,11 +151,10 @@ impl Upstreams {
         let uri = target(upstream, Some(&path), &Method::GET)?;
         let fields = headers::to_callback(visitor, visit, login_assertion);
         let sent = request_to(Method::GET, uri, fields, body::empty());
-        let mut response = self
-            .answer(sent, upstream, &Progress::default())
-            .await
-            .map_err(Failure::into_denial)?;
+        let answer = self.answer(sent, upstream, &Progress::default(), None).await;
+        let (mut response, announced) = passed(answer.map_err(Failure::into_denial)?, visit);
         headers::from_callback(response.headers_mut(), visit.cookie);
+        announced.announce(response.headers_mut());
         Ok(response)
     }
 
@@ -159,11 +163,14 @@ impl Upstreams {
         request: Request<Body>,
         upstream: &Upstream,
         progress: &Progress,
-    ) -> Result<Response<Body>, Failure> {
-        let mut pending = pin!(self.client.request(request));
+        upgrade: Option<&Upgrade>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let unknown = || Failure::Broken(format!("{} is not open", upstream.authority));
+        let pool = self.pools.to(upstream).ok_or_else(unknown)?;
+        let mut pending = pin!(pool.request(request));
         let answer = loop {
             let frames = progress.frames();
-            match tokio::time::timeout(self.answer, pending.as_mut()).await {
+            match tokio::time::timeout(self.timeouts.answer, pending.as_mut()).await {
                 Ok(answer) => break answer,
                 // A long upload is no silent upstream.
                 Err(_) if progress.frames() != frames => {}
@@ -171,11 +178,13 @@ impl Upstreams {
             }
         };
         let response = answer.map_err(|error| Failure::of(&error, upstream))?;
-        if response.status().is_informational() {
+        // hyper passes over all others of 1xx: this one is 101.
+        let switches = response.status().is_informational();
+        if switches && !upgrade.is_some_and(|upgrade| upgrade.is_agreed(response.headers())) {
             let why = format!("{}: switches protocols unasked", upstream.authority);
             return Err(Failure::Broken(why));
         }
-        Ok(response_from(response))
+        Ok(response)
     }
 }
 
@@ -189,12 +198,14 @@ enum Failure {
     Slow,
     /// The client's body broke off.
     Client,
+    /// The client's body stood still.
+    Stalled(Stalled),
 }
 
 impl Failure {
     fn of(error: &hyper_util::client::legacy::Error, upstream: &Upstream) -> Self {
         let mut why = format!("{}: {error}", upstream.authority);
-        let (mut closed, mut slow, mut client) = (false, false, false);
+        let (mut closed, mut slow, mut client, mut stalled) = (false, false, false, None);
         let mut source = error.source();
         while let Some(cause) = source {
             why = format!("{why}: {cause}");
@@ -207,7 +218,11 @@ impl Failure {
                 closed |=
                     matches!(io.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
             }
+            stalled = stalled.or(cause.downcast_ref().copied());
             source = cause.source();
+        }
+        if let Some(stalled) = stalled {
+            return Self::Stalled(stalled);
         }
         match () {
             () if client => Self::Client,
@@ -222,6 +237,7 @@ impl Failure {
             Self::Closed(why) | Self::Broken(why) => Denial::BadGateway(why),
             Self::Slow => Denial::GatewayTimeout,
             Self::Client => Denial::Unreadable("the body broke off".to_owned()),
+            Self::Stalled(stalled) => Denial::Unreadable(stalled.to_string()),
         }
     }
 }
@@ -238,7 +254,7 @@ fn target(
         })
         .ok_or_else(|| Denial::Unreadable("the request's target is not a path".to_owned()))?;
     Uri::builder()
-        .scheme(Scheme::HTTP)
+        .scheme(if upstream.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP })
         .authority(upstream.authority.as_str())
         .path_and_query(path.clone())
         .build()
@@ -269,11 +285,14 @@ fn request_to(method: Method, uri: Uri, fields: HeaderMap, body: Body) -> Reques
 }
 
 /// The answer as the gate's own server sends it: without the upstream connection's version and
-/// extensions, which are of the other hop.
-fn response_from(response: Response<Incoming>) -> Response<Body> {
-    let (parts, incoming) = response.into_parts();
-    let mut response = Response::new(body::relay(incoming));
+/// extensions, which are of the other hop; and which trailers may follow.
+fn passed(answer: Response<Incoming>, visit: &Visit<'_>) -> (Response<Body>, Announced) {
+    let (parts, incoming) = answer.into_parts();
+    let chunked = parts.headers.contains_key(TRANSFER_ENCODING);
+    let announced = Announced::of(&parts.headers, visit.mapping);
+    let announced = if chunked { announced } else { Announced::default() };
+    let mut response = Response::new(body::relay(incoming, announced.clone()));
     *response.status_mut() = parts.status;
     *response.headers_mut() = parts.headers;
-    response
+    (response, announced)
 }

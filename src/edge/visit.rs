@@ -16,6 +16,7 @@ use crate::{
         headers::{self, SignedIn},
         intake::Intake,
         respond, sessions, source,
+        upgrade::Upgrade,
     },
     gate::{
         claims::Claims,
@@ -34,8 +35,10 @@ use crate::{
 ///
 /// # Errors
 /// [`Denial::SignInRequired`] for nobody on a page that needs somebody; [`Denial::NotFound`] on
-/// the callback, which only the gate itself visits; [`Denial::BadGateway`] and
-/// [`Denial::GatewayTimeout`].
+/// the callback, which only the gate itself visits; [`Denial::CrossSite`] for an upgrade that
+/// another site's page asks for; what [`Upstreams::forward`] says.
+///
+/// [`Upstreams::forward`]: crate::edge::upstream::Upstreams::forward
 pub(super) async fn proxied(
     gate: &Arc<Gate>,
     at: &Visited,
@@ -44,6 +47,7 @@ pub(super) async fn proxied(
     under_way: TaskTrackerToken,
 ) -> Result<Response<Body>, Denial> {
     let site = &at.site;
+    let upgrade = Upgrade::asked(&mut request, &at.origin)?;
     let session = sessions::read(gate, site, request.headers());
     drop(under_way);
     let navigates = intake.wants_page && source::is_navigation(request.headers());
@@ -63,7 +67,7 @@ pub(super) async fn proxied(
     }
     gate.metrics.proxied.get_or_create(&At { site: site.name.clone() }).inc();
     let mut response =
-        gate.upstreams.forward(request, upstream, &visit, signed_in.as_ref()).await?;
+        gate.upstreams.forward(request, upstream, &visit, signed_in.as_ref(), upgrade).await?;
     if let Some(cookie) = session.and_then(|session| sessions::renewal(gate, site, &session)) {
         response.headers_mut().append(SET_COOKIE, cookie);
         keep_out_of_caches(response.headers_mut());

@@ -112,11 +112,23 @@ impl Visited {
     }
 }
 
-/// An upstream, reached by plain HTTP.
+/// An upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// `host:port`, with brackets around an IPv6 address.
     pub authority: String,
+    /// Who vouches for it, where it is reached by TLS; its certificate is for the host of its
+    /// authority.
+    pub tls: Option<Trust>,
+}
+
+/// Who vouches for an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// Those that the system trusts.
+    System,
+    /// Those whose certificates these are, as PEM, and nobody else.
+    Own(String),
 }
 
 /// What happens to a visitor who is not signed in.

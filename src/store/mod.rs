@@ -17,7 +17,7 @@ pub mod keys;
 pub mod local;
 mod once;
 mod options;
-mod outgoing;
+pub mod outgoing;
 pub mod peers;
 pub mod redis;
 

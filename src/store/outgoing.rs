@@ -1,4 +1,5 @@
-//! Connections that the gate opens by itself: to a directory, to other gates.
+//! Connections that the gate opens: to a directory, to other gates; and by what TLS is verified on
+//! these and on all others that it opens.
 
 use std::{
     error::{self, Error as _},
@@ -9,7 +10,22 @@ use std::{
 
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Error, connect::HttpConnector};
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+
+/// Whose signature a certificate must bear.
+#[derive(Debug, Clone, Copy)]
+pub enum Roots<'a> {
+    /// One of the system's; `SSL_CERT_FILE` and `SSL_CERT_DIR` name others.
+    System,
+    /// One of these, as PEM.
+    Pem(&'a [u8]),
+    /// Nothing is to be verified, since nothing is asked over TLS.
+    Nobody,
+}
 
 /// Connects by http, and where `secure` by https, verified with the system's roots
 /// (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others); no proxy is used, whatever the environment
@@ -26,24 +42,39 @@ pub(super) fn connector(
     http.set_nodelay(true);
     http.set_connect_timeout(Some(connect_timeout));
     Ok(HttpsConnectorBuilder::new()
-        .with_tls_config(tls(secure)?)
+        .with_tls_config(tls(if secure { Roots::System } else { Roots::Nobody })?)
         .https_or_http()
         .enable_http1()
         .wrap_connector(http))
 }
 
-fn tls(secure: bool) -> io::Result<ClientConfig> {
+/// TLS 1.2 or later.
+///
+/// # Errors
+/// There are no roots.
+pub fn tls(roots: Roots<'_>) -> io::Result<ClientConfig> {
     // Not the process's default provider: that could be set but once, and by anybody.
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
-    let config = if secure {
-        config.with_native_roots()?
-    } else {
-        // Nothing is to be verified.
-        config.with_root_certificates(RootCertStore::empty())
+    let config = match roots {
+        Roots::System => config.with_native_roots()?,
+        Roots::Pem(pem) => config.with_root_certificates(read(pem)?),
+        Roots::Nobody => config.with_root_certificates(RootCertStore::empty()),
     };
     Ok(config.with_no_client_auth())
+}
+
+fn read(pem: &[u8]) -> io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(io::Error::other)?;
+        roots.add(certificate).map_err(io::Error::other)?;
+    }
+    if roots.is_empty() {
+        return Err(io::Error::other("there is no certificate in it"));
+    }
+    Ok(roots)
 }
 
 /// The innermost cause: "Connection refused", not "client error".

@@ -179,6 +179,23 @@ async fn another_sites_page_opens_no_websocket_as_its_visitor() {
     gate.stop().await;
 }
 
+/// What follows it on that connection would be requests that nobody asks about.
+#[tokio::test]
+async fn an_upgrade_to_http_itself_never_passes() {
+    let gate = gate().await;
+    let cookie = gate.sign_in().await;
+    for proxy in [Proxy::Caddy, Proxy::Traefik] {
+        for protocol in ["h2c", "H2C", "h2c/1", "websocket, h2c", "HTTP/2.0", "tls/1.2"] {
+            let visit = Visit::to("/assets/a").with("Upgrade", protocol);
+            for visit in [visit.clone(), visit.cookie(&cookie)] {
+                let answer = proxy.asks(&gate, &visit).await;
+                refused(proxy, &answer, 400, "invalid_request", protocol);
+            }
+        }
+    }
+    gate.stop().await;
+}
+
 #[tokio::test]
 async fn what_would_echo_an_assertion_never_passes() {
     let gate = gate().await;

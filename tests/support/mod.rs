@@ -29,4 +29,5 @@ pub mod tokens;
 pub mod upstream;
 pub mod vendors;
 pub mod villain;
+pub mod websocket;
 pub mod wire;

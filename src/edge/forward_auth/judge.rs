@@ -5,7 +5,7 @@ use http::{HeaderMap, Method};
 use tracing::warn;
 
 use crate::{
-    edge::{Gate, assertions, forward_auth::answer::Verdict, headers, sessions, source, visit},
+    edge::{Gate, assertions, forward_auth::answer::Verdict, headers, sessions, upgrade, visit},
     gate::{denial::Denial, link, original::Original},
 };
 
@@ -14,8 +14,8 @@ use crate::{
 ///
 /// # Errors
 /// [`Denial::SignInRequired`]; [`Denial::NotFound`] for the gate's own paths and the callback;
-/// [`Denial::Unreadable`] for a token where none is taken; [`Denial::CrossSite`] for another
-/// site's WebSocket; [`Denial::MethodNotAllowed`] for what is never passed on.
+/// [`Denial::Unreadable`] for a token where none is taken, and for an upgrade to HTTP itself;
+/// [`Denial::CrossSite`] for another site's WebSocket; [`Denial::MethodNotAllowed`] for what is never passed on.
 pub(super) fn of(
     gate: &Gate,
     original: &Original,
@@ -28,9 +28,7 @@ pub(super) fn of(
         return Err(Denial::MethodNotAllowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     }
     // What another site's page says over a WebSocket would be said as this visitor.
-    if source::is_upgrade(headers) {
-        source::same_origin(headers, &at.origin)?;
-    }
+    upgrade::may_be_made(headers, &at.origin)?;
     let target = original.target();
     if link::is_gates_own(&original.path) {
         warn!(site = site.name, "asked about a path of the gate's own: send /_once/ to the gate");

@@ -2,15 +2,13 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use hyper_rustls::ConfigBuilderExt as _;
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
+use rustls::ClientConfig;
 
 use super::{line::Address, wire::Prefix};
-use crate::gate::secret::Secret;
+use crate::{
+    gate::secret::Secret,
+    store::outgoing::{Roots, tls},
+};
 
 /// Where the shared memory is, and how it is asked.
 #[derive(Debug, Clone)]
@@ -80,24 +78,6 @@ impl Tls {
     /// # Errors
     /// There is no certificate to trust.
     pub(super) fn config(&self) -> io::Result<Arc<ClientConfig>> {
-        // Not the process's default provider: that could be set but once, and by anybody.
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?;
-        let config = match &self.ca {
-            None => config.with_native_roots()?,
-            Some(pem) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in CertificateDer::pem_slice_iter(pem) {
-                    let certificate = certificate.map_err(io::Error::other)?;
-                    roots.add(certificate).map_err(io::Error::other)?;
-                }
-                if roots.is_empty() {
-                    return Err(io::Error::other("there is no certificate in it"));
-                }
-                config.with_root_certificates(roots)
-            }
-        };
-        Ok(Arc::new(config.with_no_client_auth()))
+        tls(self.ca.as_deref().map_or(Roots::System, Roots::Pem)).map(Arc::new)
     }
 }
