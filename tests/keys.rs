@@ -490,7 +490,7 @@ fn the_command_shows_what_it_did_and_no_secret() {
         run(action, &dir, LIFETIMES, now, random, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     };
-    let mut said = say(KeysAction::New, NOW);
+    let mut said = say(KeysAction::New { if_missing: false }, NOW);
     assert!(said.contains("current.pem") && said.contains("session.key"));
     said += &say(KeysAction::Rotate { force: false }, NOW + 500);
     let listed = say(KeysAction::List, NOW + 500);
@@ -513,7 +513,28 @@ fn the_command_shows_what_it_did_and_no_secret() {
         }
     }
     assert!(looked >= 6, "{looked} secrets");
-    assert!(run(KeysAction::New, &dir, LIFETIMES, NOW, random, &mut Vec::new()).is_err());
+    assert!(
+        run(KeysAction::New { if_missing: false }, &dir, LIFETIMES, NOW, random, &mut Vec::new())
+            .is_err()
+    );
+}
+
+#[test]
+fn a_step_that_runs_at_every_start_makes_keys_the_first_time_and_judges_them_later() {
+    let parent = TempDir::new().unwrap();
+    let dir = parent.path().join("keys");
+    let step = || {
+        let mut out = Vec::new();
+        let action = KeysAction::New { if_missing: true };
+        run(action, &dir, LIFETIMES, NOW, random, &mut out)?;
+        Ok::<_, oncegate::cli::keys::KeysFailed>(String::from_utf8(out).unwrap())
+    };
+    assert!(step().unwrap().contains("current.pem"));
+    let made = fs::read(dir.join("current.pem")).unwrap();
+    assert_eq!(step().unwrap(), "");
+    assert_eq!(fs::read(dir.join("current.pem")).unwrap(), made);
+    fs::set_permissions(dir.join("current.pem"), Permissions::from_mode(0o644)).unwrap();
+    assert!(step().unwrap_err().to_string().contains("can be read by others"));
 }
 
 #[test]

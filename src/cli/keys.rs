@@ -53,7 +53,11 @@ pub struct KeysArgs {
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum KeysAction {
     /// Makes what is missing of: a current key, a next one, the session keys
-    New,
+    New {
+        /// Do nothing, and succeed, where none is missing: for a step that runs at every start
+        #[arg(long)]
+        if_missing: bool,
+    },
     /// Shows each key: what it is for, and since when
     List,
     /// Lets the next key sign, keeps the current one to verify with, and makes a new next one.
@@ -127,11 +131,14 @@ pub fn run(
     out: &mut impl Write,
 ) -> Result<(), KeysFailed> {
     match action {
-        KeysAction::New => {
-            for name in keys::make(dir, now, random)? {
-                writeln!(out, "made {}", dir.join(name).display())?;
+        KeysAction::New { if_missing } => match keys::make(dir, now, random) {
+            Err(KeyError::Exists { .. }) if if_missing => keys::load(dir).map(|_| ())?,
+            made => {
+                for name in made? {
+                    writeln!(out, "made {}", dir.join(name).display())?;
+                }
             }
-        }
+        },
         KeysAction::List => {
             for entry in keys::list(dir)? {
                 writeln!(out, "{}", line(&entry))?;
