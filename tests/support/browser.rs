@@ -46,6 +46,11 @@ impl Browser {
     ///
     /// `None` where Chromium is not installed: see [`installed::all`].
     pub async fn start(script: bool) -> Option<Self> {
+        Self::start_with(script, &[]).await
+    }
+
+    /// As [`Browser::start`], with further arguments of Chromium's.
+    pub async fn start_with(script: bool, more: &[String]) -> Option<Self> {
         let Some(driver) = Driver::start() else {
             installed::all(&[("chromedriver", false)]);
             return None;
@@ -53,6 +58,7 @@ impl Browser {
         let profile = tempfile::tempdir().expect("a directory for the profile");
         let mut args: Vec<String> = FLAGS.iter().map(|&flag| flag.to_owned()).collect();
         args.push(format!("--user-data-dir={}", profile.path().display()));
+        args.extend_from_slice(more);
         let script = if script { 1 } else { 2 }; // 1 allow, 2 block
         let wanted = serde_json::json!({
             "browserName": "chrome",

@@ -8,7 +8,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 /// One response.
@@ -69,8 +69,8 @@ pub async fn try_raw(addr: SocketAddr, bytes: impl AsRef<[u8]>) -> io::Result<An
 }
 
 /// A connection that stays open between requests.
-pub struct Connection {
-    stream: BufReader<TcpStream>,
+pub struct Connection<S = TcpStream> {
+    stream: BufReader<S>,
     head: bool,
 }
 
@@ -78,7 +78,14 @@ impl Connection {
     pub async fn open(addr: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream), head: false })
+        Ok(Self::over(stream))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// On a stream that stands already.
+    pub fn over(stream: S) -> Self {
+        Self { stream: BufReader::new(stream), head: false }
     }
 
     /// Sends these bytes, which may be a part of a request.
@@ -134,6 +141,28 @@ impl Connection {
         }
     }
 
+    /// Reads one response and keeps nothing of its body; gives how long that was.
+    pub async fn measure(&mut self) -> io::Result<(Answer, u64)> {
+        let answer = self.answer_head().await?;
+        let Some(length) = answer.header("content-length") else {
+            let mut length = 0;
+            loop {
+                let size = self.chunk_size().await?;
+                // With the line's end after it: RFC 9112, 7.1; no trailers are expected.
+                tokio::io::copy(&mut (&mut self.stream).take(size + 2), &mut tokio::io::sink())
+                    .await?;
+                length += size;
+                if size == 0 {
+                    return Ok((answer, length));
+                }
+            }
+        };
+        let length = length.parse().map_err(|_| bad(format!("content-length {length:?}")))?;
+        let body = &mut (&mut self.stream).take(length);
+        let read = tokio::io::copy(body, &mut tokio::io::sink()).await?;
+        Ok((answer, read))
+    }
+
     async fn body(&mut self, answer: &Answer) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         if self.head || matches!(answer.status, 101 | 204 | 304) {
@@ -156,10 +185,7 @@ impl Connection {
 
     async fn chunks(&mut self, body: &mut Vec<u8>) -> io::Result<()> {
         loop {
-            let line = self.line().await?;
-            let size = line.split(';').next().unwrap_or_default().trim();
-            let size = usize::from_str_radix(size, 16);
-            let size = size.map_err(|_| bad(format!("not a chunk size: {line:?}")))?;
+            let size = usize::try_from(self.chunk_size().await?).map_err(io::Error::other)?;
             if size == 0 {
                 while !self.line().await?.is_empty() {} // trailers
                 return Ok(());
@@ -171,6 +197,12 @@ impl Connection {
                 return Err(bad("a chunk is longer than its size".to_owned()));
             }
         }
+    }
+
+    async fn chunk_size(&mut self) -> io::Result<u64> {
+        let line = self.line().await?;
+        let size = line.split(';').next().unwrap_or_default().trim();
+        u64::from_str_radix(size, 16).map_err(|_| bad(format!("not a chunk size: {line:?}")))
     }
 
     /// One line without its CRLF.

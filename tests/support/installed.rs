@@ -37,3 +37,9 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from)
 }
+
+/// A program that a Python package brings along; `None`, and skipped as by [`all`], without it.
+pub fn packaged(program: &str) -> Option<PathBuf> {
+    let file = target().join("venv/bin").join(program);
+    all(&[(program, file.exists())]).then_some(file)
+}

@@ -34,11 +34,16 @@ pub struct Home {
 impl Home {
     /// A directory with keys, and a configuration that `change` makes of the usual one.
     pub async fn new(change: impl FnOnce(String) -> String) -> Self {
-        let (dir, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
+        Self::holding(&change(usual(&Upstream::start().await)))
+    }
+
+    /// A directory with keys and this configuration.
+    pub fn holding(text: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let now = Clock::default().now();
         keys::make(&dir.path().join("keys"), now - 3_600, entropy::random).unwrap();
         let config = dir.path().join("oncegate.toml");
-        std::fs::write(&config, change(usual(&upstream))).unwrap();
+        std::fs::write(&config, text).unwrap();
         Self { dir, config }
     }
 
@@ -170,6 +175,10 @@ impl Process {
         };
         let found = tokio::time::timeout(PATIENCE, found).await.unwrap_or_default();
         found.unwrap_or_else(|| panic!("never said {part}, but\n{}", self.said.join("\n")))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether it has not ended.
