@@ -8,7 +8,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tracing::{info, warn};
 
 use crate::{
-    app::{listeners::socket, running::Operators},
+    app::{listeners::socket, running::Operators, tls::Tls},
     config::{Config, Listen},
     edge::{
         Gate, Keys, admin, api,
@@ -20,13 +20,7 @@ use crate::{
         upstream::{Timeouts, Upstreams},
     },
     gate::{password::Decoy, peer::PeerKeys, secret::Secret},
-    ops::{
-        clock::Clock,
-        entropy,
-        metrics::{Listener, Metrics},
-        passwords::Passwords,
-        shutdown,
-    },
+    ops::{clock::Clock, entropy, metrics::Metrics, passwords::Passwords, shutdown},
     store::{directory::Directory, keys::Watch},
 };
 
@@ -34,6 +28,7 @@ mod handed_over;
 mod listeners;
 mod running;
 mod stores;
+mod tls;
 mod upkeep;
 
 pub use handed_over::{HandedOver, HandedOverError};
@@ -71,14 +66,16 @@ pub async fn start(
         header_timeout: config.limits.header_timeout,
         max_connections: config.limits.max_connections,
     };
-    let open = |listener| metrics.connections.get_or_create(&Listener { listener }).clone();
+    let tls = Tls::start(&config.listen, &clock, &metrics)?;
+    let [public_front, api_front] = tls::fronts(&config.listen, tls.as_ref(), &metrics);
     let (mut served, mut admin_served) = (JoinSet::new(), JoinSet::new());
 
     let started = Arc::new(OnceLock::<Arc<Gate>>::new());
     let (admin, admin_at) = socket(listeners.admin, "admin")?;
     let seen = started.clone();
     let answer = move |_, request| std::future::ready(admin::answer(seen.get(), &request));
-    let admin = listen::serve(admin, limits.clone(), open("admin"), admin_end.clone(), answer);
+    let front = tls::plain("admin", &metrics);
+    let admin = listen::serve(admin, limits.clone(), front, admin_end.clone(), answer);
     let mut admin = Some(admin);
     if !listeners.admin_shared {
         admin.take().map(|admin| admin_served.spawn(admin));
@@ -89,7 +86,6 @@ pub async fn start(
     let store = stores::open(&config, PeerKeys::of(&sessions), &clock).await?;
     // What other gates took back is known before the first request, where the store answers.
     store.listen().await;
-    let (public_open, api_open) = (open("public"), open("api"));
     let hashes = config.callers.iter().filter_map(|caller| caller.password.as_ref());
     let passwords = Passwords::new(Secret::new(entropy::random()), Decoy::like(hashes), &metrics);
     let gate = Arc::new(Gate {
@@ -125,7 +121,7 @@ pub async fn start(
             route::answer(state, peer, request).await
         }
     };
-    served.spawn(listen::serve(public, limits.clone(), public_open, end.clone(), answer));
+    served.spawn(listen::serve(public, limits.clone(), public_front, end.clone(), answer));
     gate.store.catch_up().await;
     // Nobody may be listening for it any more.
     let _ = caught_up.send(true);
@@ -136,10 +132,13 @@ pub async fn start(
     let (api, api_at) = socket(listeners.api, "api")?;
     let state = gate.clone();
     let answer = move |peer, request| api::answer(state.clone(), peer, request);
-    served.spawn(listen::serve(api, limits, api_open, end.clone(), answer));
+    served.spawn(listen::serve(api, limits, api_front, end.clone(), answer));
 
     let watch = Arc::new(Mutex::new(key_watch));
     upkeep::begin(&gate, &watch, &here);
+    if let Some(tls) = tls {
+        tokio::spawn(upkeep::of_certificates(tls, here));
+    }
     info!(
         gate = gate.config.gate.name, version = env!("CARGO_PKG_VERSION"),
         public = %public_at, api = %api_at, admin = %admin_at, "ready"

@@ -177,21 +177,42 @@ fn all_faults_come_at_once() {
 }
 
 #[test]
-fn what_a_later_version_takes_is_refused_by_name() {
-    let caller =
-        format!("[[callers]]\nname = \"b\"\nkey_sha256 = [\"{HASH}\"]\nsites = [\"panel\"]\n");
-    let later = [
-        ("listen.tls", "[listen]\ntls = { cert = \"a\", key = \"b\" }".to_owned()),
-        ("listen.client_ip", "[listen]\nclient_ip = \"proxy-protocol\"".to_owned()),
-        ("listen.api_client_ip", "[listen]\napi_client_ip = \"proxy-protocol\"".to_owned()),
-    ];
-    for (key, lines) in later {
-        let faults = parse(&format!("{SMALLEST}{lines}\n")).unwrap_err();
-        let [fault] = faults.list() else { panic!("{key}: {faults}") };
-        assert_eq!(fault.key, key);
-        assert!(fault.what.contains("not in this version"), "{fault}");
+fn tls_on_the_own_listeners_lets_the_api_leave_this_machine() {
+    let listen =
+        |more: &str| parse(&format!("{SMALLEST}[listen]\napi = \"0.0.0.0:8081\"\n{more}\n"));
+    let faults = listen("").unwrap_err();
+    assert!(faults.list()[0].what.contains("tls = {"), "{faults}");
+    let config = listen("tls = { cert = \"tls.crt\", key = \"/keys/tls.key\" }").unwrap();
+    let tls = config.listen.tls.unwrap();
+    assert_eq!(tls.key, Path::new("/keys/tls.key"));
+    assert!(tls.cert.ends_with("tls.crt") && tls.client_ca.is_none());
+}
+
+#[test]
+fn callers_are_known_by_certificates_only_where_somebody_signs_them() {
+    let of = |tls: &str, names: &str| {
+        let caller = |name: &str| {
+            format!(
+                "[[callers]]\nname = \"{name}\"\nsites = [\"panel\"]\ncertificate = [{names}]\n"
+            )
+        };
+        parse(&format!("{SMALLEST}[listen]\n{tls}\n{}{}", caller("a"), caller("b")))
+    };
+    let signed = "tls = { cert = \"c\", key = \"k\", client_ca = \"ca.pem\" }";
+    let keys = |faults: oncegate::config::Faults| -> Vec<String> {
+        faults.list().iter().map(|fault| format!("{}: {}", fault.key, fault.what)).collect()
+    };
+    let twice = keys(of(signed, "\"CN=x\"").unwrap_err());
+    assert!(
+        twice[0].contains("callers.b.certificate") && twice[0].contains("callers.a"),
+        "{twice:?}"
+    );
+    let unsigned = keys(of("tls = { cert = \"c\", key = \"k\" }", "\"CN=x\"").unwrap_err());
+    assert!(unsigned.iter().any(|fault| fault.contains("client_ca")), "{unsigned:?}");
+    for wrong in ["\"x\"", "\"DNS:*.x\"", "\"CN=\"", "\"IP:1.2.3.4\""] {
+        let faults = keys(of(signed, wrong).unwrap_err());
+        assert!(faults[0].contains("write \"CN=billing\""), "{wrong}: {faults:?}");
     }
-    parse(&format!("{SMALLEST}{caller}dialects = []\n")).unwrap();
 }
 
 #[test]

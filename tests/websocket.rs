@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "this is test code, which clippy only recognises inside a #[test]"
 )]
@@ -11,8 +12,9 @@ mod support;
 use std::time::Duration;
 
 use support::{
-    gate::{Gate, PANEL},
+    gate::{Gate, PANEL, cookie_of},
     http::Connection,
+    process::{Home, Sockets},
     websocket::{Echo, open, refused, say},
     wire::{Wire, read_until, upstream_at, values},
 };
@@ -165,6 +167,56 @@ async fn bytes_pass_as_they_are_and_either_end_may_be_done_first() {
         last.shutdown().await.unwrap();
         assert_eq!(rest(first).await, "and the answer to them");
     }
+}
+
+/// Waits until so many connections of the public listener are open.
+async fn wait_until_open(gate: &Gate, open: &str) {
+    let line = format!("oncegate_connections{{listener=\"public\"}} {open}\n");
+    let counted = async {
+        while !gate.admin().get("/metrics").await.text().contains(&line) {
+            tokio::task::yield_now().await; // each look is a round trip to the gate
+        }
+    };
+    timeout(PATIENCE, counted).await.unwrap_or_else(|_| panic!("never {line}"));
+}
+
+#[tokio::test]
+async fn an_open_one_counts_as_a_connection_until_both_ends_are_done() {
+    let echo = Echo::start().await;
+    let gate = before(&echo).await;
+    let cookie = gate.sign_in().await;
+    wait_until_open(&gate, "0").await;
+    let opened = open(gate.public_at(), PANEL, "/ws", &[("cookie", &cookie)]).await;
+    let (mut socket, _) = opened.unwrap();
+    assert_eq!(say(&mut socket, "hello").await, Message::text("hello"));
+    wait_until_open(&gate, "1").await;
+    drop(socket);
+    wait_until_open(&gate, "0").await;
+}
+
+#[tokio::test]
+async fn an_open_one_goes_on_through_the_old_gate_and_holds_no_successor_up() {
+    let echo = Echo::start().await;
+    let (home, sockets) = (Home::new(|text| upstream_at(&text, echo.addr)).await, Sockets::bind());
+    let names = [("LISTEN_FDNAMES", "public:api:admin")];
+    let mut first = home.spawn_on(&sockets.0, &names);
+    first.ready().await;
+    let at = sockets.at();
+    let cookie = cookie_of(&at.open(&at.link().await).await);
+    let (mut socket, _) = open(at.public, PANEL, "/ws", &[("cookie", &cookie)]).await.unwrap();
+    assert_eq!(say(&mut socket, "before").await, Message::text("before"));
+    let mut second = home.spawn_on(&sockets.0, &names);
+    first.terminate();
+    second.ready().await;
+    assert_eq!(at.open(&at.link().await).await.status, 303, "the new gate works meanwhile");
+    assert_eq!(say(&mut socket, "after").await, Message::text("after"));
+    assert!(first.runs());
+    assert!(matches!(say(&mut socket, "bye").await, Message::Close(_)));
+    drop(socket);
+    let (code, said) = first.ended().await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("cut off"), "{said}");
+    second.kill();
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ pub enum HandedOverError {
     },
     /// Callers' keys would cross a network in the clear.
     #[error(
-        "the api socket handed over listens on {0}: API keys would cross a network in the clear\n  do: listen on 127.0.0.1, or set trusted_proxies with the proxy that ends TLS, or insecure_api = true on a network you vouch for"
+        "the api socket handed over listens on {0}: API keys would cross a network in the clear\n  do: listen on 127.0.0.1, or set listen.tls, or trusted_proxies with the proxy that ends TLS, or insecure_api = true on a network you vouch for"
     )]
     InsecureApi(SocketAddr),
 }
@@ -136,7 +136,9 @@ impl HandedOver {
             let Some(at) = socket.as_ref().and_then(|socket| socket.local_addr().ok()) else {
                 continue;
             };
-            let vouched = listen.insecure_api || listen.trusted_proxies.iter().next().is_some();
+            let vouched = listen.insecure_api
+                || listen.tls.is_some()
+                || listen.trusted_proxies.iter().next().is_some();
             if name == "api" && !at.ip().is_loopback() && !vouched {
                 return Err(HandedOverError::InsecureApi(at));
             }

@@ -10,7 +10,9 @@ use tokio::net::TcpListener;
 use crate::{
     app::{HandedOver, HandedOverError},
     config::Config,
-    store::{StoreError, directory::DirectoryError, keys::KeyError},
+    store::{
+        StoreError, certificates::CertificateError, directory::DirectoryError, keys::KeyError,
+    },
 };
 
 /// Sockets that already listen.
@@ -45,6 +47,9 @@ pub enum StartError {
         /// What the system says.
         why: io::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The keys cannot be read.
     #[error(transparent)]
     Keys(#[from] KeyError),

@@ -1,5 +1,5 @@
 //! What a gate does besides answering: it looks after its store, hears what other gates took back,
-//! takes up new keys and a new directory.
+//! takes up new keys, new certificates and a new directory.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -9,6 +9,7 @@ use std::{
 use tracing::{error, info, warn};
 
 use crate::{
+    app::tls::Tls,
     config::StoreKind,
     edge::{Gate, Keys},
     ops::shutdown::Shutdown,
@@ -26,6 +27,8 @@ const PEER_TICK: Duration = Duration::from_millis(500);
 const SILENT_PEER_TICK: Duration = Duration::from_millis(250);
 /// How often the key files are looked at.
 const KEYS_TICK: Duration = Duration::from_secs(2);
+/// How often the certificates are looked at.
+const CERTIFICATES_TICK: Duration = Duration::from_secs(2);
 /// How often the directory is looked at.
 const DIRECTORY_TICK: Duration = Duration::from_secs(2);
 
@@ -132,6 +135,22 @@ pub(super) fn take_up_keys(gate: &Gate, watch: &Mutex<Watch>) {
             gate.keys.store(Arc::new(Keys { ring, sessions }));
         }
         Some(Err(why)) => error!(%why, "keys changed and cannot be read; the old ones stay"),
+    }
+}
+
+/// Follows the files of `listen.tls`.
+pub(super) async fn of_certificates(tls: Arc<Tls>, mut shutdown: Shutdown) {
+    let mut tick = tokio::time::interval(CERTIFICATES_TICK);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = shutdown.wait() => return,
+        }
+        let tls = tls.clone();
+        // It reads files, which blocks.
+        if let Err(why) = tokio::task::spawn_blocking(move || tls.look()).await {
+            error!(%why, "the certificates could not be looked after");
+        }
     }
 }
 

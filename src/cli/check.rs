@@ -1,27 +1,33 @@
 //! `oncegate check`: everything that is wrong with a configuration, at once.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    sync::Arc,
+};
 
 use clap::Args;
+use rustls::time_provider::TimeProvider;
 
 use crate::{
     cli::{configuration::ConfigArgs, failure::Failure},
     config::DirectorySource,
-    store::keys,
+    ops::clock::{Clock, rfc3339},
+    store::{certificates, keys},
 };
 
 /// What `--help` says at its end.
 const AFTER: &str = "\
-Reads the configuration, the ONCEGATE_SECTION__KEY variables, the directory's file where there is
-one, and the keys, and starts nothing. Every fault is printed at once, each with its line, its key
-and what to write instead; those of the directory's file follow in a report of their own.
+Reads the configuration, the ONCEGATE_SECTION__KEY variables, the directory's file and the
+certificate where there are any, and the keys, and starts nothing. Every fault is printed at once,
+each with its line, its key and what to write instead; those of the directory's file follow in a
+report of their own.
 
 Examples:
   oncegate check
   oncegate check --config /etc/oncegate/oncegate.toml && systemctl restart oncegate
 
-Exit codes: 0 good, 1 the keys are missing or unreadable, 64 the configuration or the directory
-has faults";
+Exit codes: 0 good, 1 the keys or the certificate are missing or cannot be used, 64 the
+configuration or the directory has faults";
 
 /// Checks a configuration and its keys
 #[derive(Debug, Args)]
@@ -44,6 +50,12 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
     }
     if let DirectorySource::File(path) = &config.directory {
         writeln!(out, "{} is good", path.display())?;
+    }
+    if let Some(tls) = &config.listen.tls {
+        let clock: Arc<dyn TimeProvider> = Arc::new(Clock::default());
+        let certificates = certificates::load(tls, &clock)?;
+        let until = rfc3339(certificates.expires);
+        writeln!(out, "{} is good until {until}", tls.cert.display())?;
     }
     let (keyring, _) = keys::load(&config.keys_dir)?;
     writeln!(out, "signing key {}, in {}", keyring.current_kid(), config.keys_dir.display())?;

@@ -12,7 +12,7 @@ use crate::{
     cli::keys::KeysFailed,
     config::Faults,
     gate::password::NoMemory,
-    store::{directory::DirectoryError, keys::KeyError},
+    store::{certificates::CertificateError, directory::DirectoryError, keys::KeyError},
 };
 
 /// A command failed. `Display` is the whole report: what is wrong, and what to do next; never a
@@ -49,6 +49,12 @@ impl Failure {
 
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<CertificateError> for Failure {
+    fn from(error: CertificateError) -> Self {
         Self::Failed(error.to_string())
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     },
     gate::{
         caller::{Caller, Permissions, Rate},
+        certificate::CertificateName,
         client_ip::Networks,
         dialect::Dialect,
         glob::Globs,
@@ -47,8 +48,10 @@ pub(super) fn read(
 ) -> Option<Found<Caller>> {
     let name = section.require("name", units::name, "name = \"billing\"");
     let login = login::read(&mut section, base);
-    let has_password = ["username", "password", "password_file"].iter().any(|key| section.has(key));
-    let keys = keys::read(&mut section, base, has_password);
+    let certificates = section.list("certificate", certificate).unwrap_or_default();
+    let others = ["username", "password", "password_file", "certificate"];
+    let known_otherwise = others.iter().any(|key| section.has(key));
+    let keys = keys::read(&mut section, base, known_otherwise);
     let sites = sites(&mut section);
     let may = permissions(&mut section);
     let users = globs(&mut section, "users", &["*"]);
@@ -66,6 +69,7 @@ pub(super) fn read(
     let value = Caller {
         name: name?,
         keys,
+        certificates,
         sites,
         may,
         users: users?,
@@ -82,6 +86,11 @@ pub(super) fn read(
         sign_on_url,
     };
     Some(Found { path, value })
+}
+
+fn certificate(node: &Node) -> Reading<CertificateName> {
+    let text = units::text(node)?;
+    text.parse().map_err(|why| format!("{} {why}", quoted(&text)))
 }
 
 fn dialects(section: &mut Section<'_>) -> Vec<Dialect> {

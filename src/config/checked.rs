@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     config::ledger::Ledger,
-    gate::{caller::Caller, link::LinkRules, site::Site},
+    gate::{caller::Caller, certificate::CertificateName, link::LinkRules, site::Site},
 };
 
 /// Something that was read, and the path it was read from.
@@ -43,14 +43,16 @@ pub(super) fn sites(ledger: &Ledger, sites: Vec<Found<Site>>) -> Vec<Arc<Site>> 
 }
 
 /// The callers: each with sites that exist (`known`), within the longest lifetime, and with keys
-/// of its own.
+/// and certificates of its own; certificates only where somebody `signs` them.
 pub(super) fn callers(
     ledger: &Ledger,
     callers: Vec<Found<Caller>>,
     known: &[String],
     links: &LinkRules,
+    signs: bool,
 ) -> Vec<Arc<Caller>> {
     let mut owners: BTreeMap<[u8; 32], &str> = BTreeMap::new();
+    let mut named: BTreeMap<&CertificateName, &str> = BTreeMap::new();
     for caller in &callers {
         let Found { path, value } = caller;
         for site in value.sites.iter().filter(|site| !known.contains(site)) {
@@ -67,6 +69,18 @@ pub(super) fn callers(
                 let what = format!("a key is that of {owner} already; give each caller its own");
                 ledger.fault(&format!("{path}.key_sha256"), what);
             }
+        }
+        let key = format!("{path}.certificate");
+        for name in &value.certificates {
+            if let Some(owner) = named.insert(name, path) {
+                let what = format!("\"{name}\" is that of {owner} already; give each its own");
+                ledger.fault(&key, what);
+            }
+        }
+        if !value.certificates.is_empty() && !signs {
+            let what = "nobody's certificates are believed; write listen.tls = { cert = \"tls.crt\", \
+                        key = \"tls.key\", client_ca = \"ca.pem\" }";
+            ledger.fault(&key, what);
         }
     }
     if callers.is_empty() {

@@ -17,9 +17,9 @@ const GUESSABLE: [&str; 9] =
 /// A file of hashes is never larger than this, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// Reads `key_sha256` or `key_sha256_file`; a caller has one or the other, or neither where it has
-/// a password.
-pub(super) fn read(section: &mut Section<'_>, base: &Path, has_password: bool) -> Vec<KeyHash> {
+/// Reads `key_sha256` or `key_sha256_file`; a caller has one or the other, or neither where it is
+/// known by something else.
+pub(super) fn read(section: &mut Section<'_>, base: &Path, known_otherwise: bool) -> Vec<KeyHash> {
     let listed = section.list("key_sha256", |node| hash(&text(node)?));
     let filed = section.read("key_sha256_file", |node| {
         let path = units::path(node)?;
@@ -30,12 +30,12 @@ pub(super) fn read(section: &mut Section<'_>, base: &Path, has_password: bool) -
         (true, true) => {
             section.fault("key_sha256_file", "is given beside key_sha256; remove one of them");
         }
-        (false, false) if !has_password => {
+        (false, false) if !known_otherwise => {
             let example = "key_sha256 = [\"…\"], as `oncegate caller new NAME` prints it";
             section.ledger.missing(&path, example);
         }
         (true, false)
-            if !has_password
+            if !known_otherwise
                 && listed.as_ref().is_some_and(Vec::is_empty)
                 && !faulty(section, &path) =>
         {

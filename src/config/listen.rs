@@ -1,12 +1,16 @@
 //! `[listen]`: the addresses the gate answers on, and whom it believes there.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
 
 use ipnet::IpNet;
 
 use crate::{
     config::{
         reader::{Section, one_of},
+        tls::{self, Tls},
         units,
     },
     gate::client_ip::{ClientIpSource, Networks},
@@ -21,6 +25,8 @@ pub struct Listen {
     pub api: SocketAddr,
     /// Health, metrics, the status page.
     pub admin: SocketAddr,
+    /// With what the gate itself ends TLS on `public` and `api`; none: it does not.
+    pub tls: Option<Tls>,
     /// Where the client's address is read from on `public`.
     pub client_ip: ClientIpSource,
     /// The same on `api`.
@@ -31,17 +37,16 @@ pub struct Listen {
     pub trusted_proxies: Networks,
 }
 
-const SOURCES: [(&str, ClientIpSource); 3] = [
+const SOURCES: [(&str, ClientIpSource); 4] = [
     ("peer", ClientIpSource::Peer),
     ("x-forwarded-for", ClientIpSource::XForwardedFor),
     ("forwarded", ClientIpSource::Forwarded),
+    ("proxy-protocol", ClientIpSource::ProxyProtocol),
 ];
-/// What `client_ip` will take in a later version.
-const LATER: [&str; 1] = ["proxy-protocol"];
 
-/// Reads `[listen]`.
-pub(super) fn read(mut section: Section<'_>) -> Listen {
-    section.not_yet("tls", "remove it: a proxy on this machine can end TLS");
+/// Reads `[listen]`, whose paths are relative to `base`.
+pub(super) fn read(mut section: Section<'_>, base: &Path) -> Listen {
+    let tls = section.optional("tls").map(|section| tls::read(section, base));
     let faults = section.ledger.faults().len();
     let proxies = section.list("trusted_proxies", units::network).unwrap_or_default();
     // A list that could not be read is not an empty one.
@@ -50,12 +55,14 @@ pub(super) fn read(mut section: Section<'_>) -> Listen {
         && !section.ledger.unsure("trusted_proxies");
     let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let peer = ClientIpSource::Peer;
+    let ends_tls = tls.is_some();
     let listen = Listen {
+        tls: tls.flatten(),
         public: section.read_or("public", units::address, SocketAddr::from(([0; 4], 8080))),
         api: section.read_or("api", units::address, local(8081)),
         admin: section.read_or("admin", units::address, local(9090)),
-        client_ip: section.read_or("client_ip", one_of(&SOURCES, &LATER), peer),
-        api_client_ip: section.read_or("api_client_ip", one_of(&SOURCES, &LATER), peer),
+        client_ip: section.read_or("client_ip", one_of(&SOURCES, &[]), peer),
+        api_client_ip: section.read_or("api_client_ip", one_of(&SOURCES, &[]), peer),
         insecure_api: section.read_or("insecure_api", units::flag, false),
         trusted_proxies: Networks::parse(&proxies).unwrap_or_default(),
     };
@@ -64,7 +71,9 @@ pub(super) fn read(mut section: Section<'_>) -> Listen {
     if nobody_trusted {
         headers_come_from_somebody_trusted(&section, &listen);
     }
-    api_keys_do_not_cross_a_network_in_the_clear(&section, &listen, nobody_trusted);
+    if !ends_tls {
+        api_keys_do_not_cross_a_network_in_the_clear(&section, &listen, nobody_trusted);
+    }
     section.done();
     listen
 }
@@ -125,7 +134,8 @@ fn api_keys_do_not_cross_a_network_in_the_clear(
         section.ledger.warn(&section.path_of("insecure_api"), what);
     } else if nobody_trusted {
         let what = "API keys would cross a network in the clear; write \"127.0.0.1:8081\", or \
-                    trusted_proxies with the proxy that ends TLS, or insecure_api = true on a \
+                    tls = { cert = \"tls.crt\", key = \"tls.key\" }, or trusted_proxies with the \
+                    proxy that ends TLS, or insecure_api = true on a \
                     network you vouch for";
         section.fault("api", what);
     }

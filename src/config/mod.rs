@@ -42,6 +42,7 @@ mod records;
 mod redis;
 mod session;
 mod sites;
+mod tls;
 mod units;
 mod upstream;
 
@@ -56,6 +57,7 @@ pub use peers::Peer;
 pub use records::{records, records_again};
 pub use redis::{Redis, RedisAt, RedisLogin};
 pub use session::{LONGEST as LONGEST_SESSION, SessionRules};
+pub use tls::Tls;
 
 /// A configuration in which everything holds that the gate relies on.
 #[derive(Debug, Clone)]
@@ -203,7 +205,7 @@ fn read(mut root: Section<'_>, host: &str, base: &Path) -> (Option<Config>, Dire
     let ledger = root.ledger;
     let whole = ledger.faults().is_empty();
     let gate = gate::read(root.section("gate"), host);
-    let listen = listen::read(root.section("listen"));
+    let listen = listen::read(root.section("listen"), base);
     let limits = limits::read(root.section("limits"));
     let keys_dir = gate::keys_dir(root.section("keys"), base);
     let links = links::read(root.section("links"));
@@ -241,6 +243,8 @@ fn read(mut root: Section<'_>, host: &str, base: &Path) -> (Option<Config>, Dire
     };
     checked_dialects::callers(ledger, &callers, &spoken);
     checked_dialects::guesses(ledger, &callers, &listen);
+    let signs = listen.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+        || ledger.unsure("listen.tls.client_ca");
     let config = gate.map(|gate| Config {
         reach: match once.store {
             StoreKind::Redis => Reach::Shared,
@@ -256,7 +260,7 @@ fn read(mut root: Section<'_>, host: &str, base: &Path) -> (Option<Config>, Dire
         once,
         session,
         sites: checked::sites(ledger, sites),
-        callers: checked::callers(ledger, callers, &known, &links),
+        callers: checked::callers(ledger, callers, &known, &links, signs),
         dialects,
         directory: directory.clone(),
         links,

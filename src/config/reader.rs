@@ -214,14 +214,6 @@ impl<'l> Section<'l> {
         section.table.clone().into_iter().filter_map(read).collect()
     }
 
-    /// Refuses a key that a later version takes; `instead` says what to do today.
-    pub(super) fn not_yet(&mut self, key: &'static str, instead: &str) {
-        if let Some(node) = self.table.remove(key) {
-            self.ledger.seen(&self.path_of(key), &node.place);
-            self.fault(key, format!("not in this version of Oncegate; {instead}"));
-        }
-    }
-
     /// Reports the keys nobody asked for.
     pub(super) fn done(self) {
         for (key, node) in &self.table {

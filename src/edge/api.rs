@@ -81,7 +81,7 @@ async fn authorised(
             _ => Err((Denial::MethodNotAllowed("GET, HEAD").into(), None)),
         };
     }
-    let caller = credentials::bearer(gate, intake, &parts.headers)
+    let caller = credentials::by_key_or_certificate(gate, intake, &arrived)
         .map_err(|denial| (denial.into(), None))?;
     let call = Call { gate, intake, caller };
     route(&call, parts, body).await.map_err(|refusal| (refusal, Some(caller.name.clone())))

@@ -1,8 +1,8 @@
-//! Who calls: by an API key, or by a name and a password.
+//! Who calls: by an API key, by a certificate, or by a name and a password.
 
 use std::sync::Arc;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
     dialects::Credentials,
@@ -75,26 +75,41 @@ pub(super) fn encrypted(gate: &Gate, arrived: &Arrived<'_>) -> Result<(), Denial
     Err(Denial::Forbidden("use https: keys are not taken over plain HTTP here".to_owned()))
 }
 
-/// The caller whose key the `Authorization` header bears.
+/// The caller whose key the `Authorization` header bears, or whom the certificate names that was
+/// shown for the connection; with both, they must agree.
 ///
 /// # Errors
 /// [`Denial::Unauthorized`]; [`Denial::Forbidden`] from outside the caller's networks.
-pub(super) fn bearer<'g>(
+pub(super) fn by_key_or_certificate<'g>(
     gate: &'g Arc<Gate>,
     intake: &Intake,
-    headers: &HeaderMap,
+    arrived: &Arrived<'_>,
 ) -> Result<&'g Arc<Caller>, Denial> {
-    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(line), None) = (lines.next(), lines.next()) else {
-        return Err(Denial::Unauthorized);
+    let certified = caller::by_certificate(&gate.config.callers, &arrived.connection.names)
+        .map_err(|caller::TwoCallers| Denial::Unauthorized)?;
+    let mut lines = arrived.headers.get_all(header::AUTHORIZATION).iter();
+    let caller = match (lines.next(), lines.next()) {
+        (Some(line), None) => {
+            let caller = by_bearer(gate, line)?;
+            // Whoever shows both is one caller.
+            if certified.is_some_and(|certified| certified.name != caller.name) {
+                return Err(Denial::Unauthorized);
+            }
+            caller
+        }
+        (None, _) => certified.ok_or(Denial::Unauthorized)?,
+        (Some(_), Some(_)) => return Err(Denial::Unauthorized),
     };
+    from_own_network(intake, caller)
+}
+
+fn by_bearer<'g>(gate: &'g Gate, line: &HeaderValue) -> Result<&'g Arc<Caller>, Denial> {
     // RFC 9110, 11.1: the scheme's case does not count.
     let key = match line.as_bytes().split_at_checked(7) {
         Some((scheme, key)) if scheme.eq_ignore_ascii_case(b"Bearer ") => key,
         _ => return Err(Denial::Unauthorized),
     };
-    let caller = caller::by_key(&gate.config.callers, key).ok_or(Denial::Unauthorized)?;
-    from_own_network(intake, caller)
+    caller::by_key(&gate.config.callers, key).ok_or(Denial::Unauthorized)
 }
 
 /// The caller whom a dialect's credentials name.

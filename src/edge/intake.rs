@@ -4,9 +4,11 @@
 //! same bytes. hyper takes more than HTTP allows (two `Host` lines, an absolute target under
 //! another `Host`, a backslash in a path): what does not read one way only is refused here.
 
-use std::net::IpAddr;
-
-use http::{HeaderMap, Method, header, request::Parts, uri::PathAndQuery};
+use http::{
+    HeaderMap, Method, Version, header,
+    request::Parts,
+    uri::{Authority, PathAndQuery},
+};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 
@@ -51,7 +53,7 @@ impl Intake {
     ) -> (Self, Result<(), Denial>) {
         let listen = &gate.config.listen;
         let peer = connection.peer_ip();
-        let client = client(source, peer, &parts.headers, &listen.trusted_proxies);
+        let client = client(source, connection, &parts.headers, &listen.trusted_proxies);
         let client_text = match &client {
             Ok(client) => client.to_string(),
             Err(unreadable) => unreadable.to_string(),
@@ -95,17 +97,21 @@ impl Intake {
     }
 }
 
-/// The one authority that a request names (RFC 9112, 3.2).
+/// The one authority that a request names (RFC 9112, 3.2; RFC 9113, 8.3.1).
 fn authority(parts: &Parts) -> Result<String, Denial> {
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => {
             host.to_str().map_err(|_| unreadable("the Host header is not ASCII"))?
         }
+        // `:authority` takes its place; an absolute target of HTTP/1.1 does not.
+        (None, _) if parts.version == Version::HTTP_2 => {
+            parts.uri.authority().map(Authority::as_str).unwrap_or_default()
+        }
         (None, _) => return Err(unreadable("there is no Host header")),
         (Some(_), Some(_)) => return Err(unreadable("there are two Host headers")),
     };
-    let authority = match parts.uri.authority().map(http::uri::Authority::as_str) {
+    let authority = match parts.uri.authority().map(Authority::as_str) {
         Some(target) if target.eq_ignore_ascii_case(host) => target,
         Some(_) => return Err(unreadable("the target and the Host header disagree")),
         None => host,
@@ -118,13 +124,14 @@ fn authority(parts: &Parts) -> Result<String, Denial> {
 
 fn client(
     source: ClientIpSource,
-    peer: IpAddr,
+    connection: &Connection,
     headers: &HeaderMap,
     trusted: &client_ip::Networks,
 ) -> Result<ClientIp, Unreadable> {
-    let Some(name) = source.header() else { return Ok(ClientIp::new(peer)) };
+    // Nobody but a trusted proxy was asked for a PROXY header.
+    let Some(name) = source.header() else { return connection.client() };
     let lines: Vec<&[u8]> = headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect();
-    client_ip::resolve(source, peer, &lines, trusted)
+    client_ip::resolve(source, connection.peer_ip(), &lines, trusted)
 }
 
 /// A trusted proxy's own id for the request, or a new one: 16 hex digits.

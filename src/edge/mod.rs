@@ -2,7 +2,9 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `listen`, `connection` | connections, limits, letting go |
+//! | `listen`, `places` | connections accepted, their number, letting go |
+//! | `arrival`, `stream`, `connection` | PROXY header, TLS, which HTTP; what is known then |
+//! | `converse` | HTTP/1.1 or HTTP/2, to the end |
 //! | `intake` | what a request is: authority, target, client, id |
 //! | `route` | the public listener: which site, which gate path |
 //! | `peer` | other gates' questions |
@@ -40,11 +42,13 @@ use crate::{
 pub mod admin;
 mod answer;
 pub mod api;
+mod arrival;
 pub mod assertions;
 pub mod body;
 mod call;
 mod calls;
 pub mod connection;
+mod converse;
 mod cookies;
 mod credentials;
 mod fields;
@@ -58,12 +62,14 @@ pub mod listen;
 mod page_headers;
 mod pages;
 mod peer;
+mod places;
 mod pools;
 pub mod redeem;
 mod respond;
 pub mod route;
 mod sessions;
 mod source;
+mod stream;
 mod subject;
 pub mod trailers;
 pub mod upgrade;

@@ -70,6 +70,11 @@ impl Announced {
         Self(names)
     }
 
+    /// Whether none may.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Says in the head that goes on what will follow.
     pub fn announce(&self, head: &mut HeaderMap) {
         let names: Vec<&str> = self.0.iter().map(HeaderName::as_str).collect();

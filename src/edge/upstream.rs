@@ -95,7 +95,9 @@ impl Upstreams {
         let length_given = fields.contains_key(CONTENT_LENGTH);
         let announced = Announced::of(&fields, visit.mapping);
         headers::to_upstream(&mut fields, visit, signed_in);
-        frame(&mut fields, &incoming, length_given);
+        // Of HTTP/2 a body has both a length and trailers; of HTTP/1.1 it is then in chunks.
+        let trails = parts.version == Version::HTTP_2 && !announced.is_empty();
+        frame(&mut fields, &incoming, length_given, trails);
         if fields.contains_key(TRANSFER_ENCODING) {
             announced.announce(&mut fields);
         }
@@ -262,12 +264,12 @@ fn target(
 }
 
 /// Frames the body as it is, not as the client said it would be (RFC 9112, 6).
-fn frame(fields: &mut HeaderMap, body: &impl HttpBody, length_given: bool) {
+fn frame(fields: &mut HeaderMap, body: &impl HttpBody, length_given: bool, trails: bool) {
     if body.is_end_stream() {
         if length_given {
             fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-    } else if let Some(length) = body.size_hint().exact() {
+    } else if let Some(length) = body.size_hint().exact().filter(|_| !trails) {
         fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
     } else {
         // Said outright: hyper would send a GET of unknown length without its body.

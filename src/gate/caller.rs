@@ -5,7 +5,8 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use crate::gate::{
-    client_ip::Networks, dialect::Dialect, glob::Globs, page::Page, password::PasswordHash, secret,
+    certificate::CertificateName, client_ip::Networks, dialect::Dialect, glob::Globs, page::Page,
+    password::PasswordHash, secret,
 };
 
 /// A service that may request links.
@@ -15,6 +16,8 @@ pub struct Caller {
     pub name: String,
     /// The hash of each API key it may use.
     pub keys: Vec<KeyHash>,
+    /// The names in certificates by which it is known.
+    pub certificates: Vec<CertificateName>,
     /// The names of the sites it may open.
     pub sites: Vec<String>,
     /// What it may do.
@@ -91,6 +94,30 @@ impl fmt::Debug for KeyHash {
         f.write_str("[key hash]")
     }
 }
+
+/// The caller whom a verified certificate names, among all the `names` in it: nobody where they
+/// name two.
+///
+/// # Errors
+/// [`TwoCallers`].
+pub fn by_certificate<'a, C>(
+    callers: &'a [C],
+    names: &[CertificateName],
+) -> Result<Option<&'a C>, TwoCallers>
+where
+    C: AsRef<Caller>,
+{
+    let named = |caller: &&C| caller.as_ref().certificates.iter().any(|name| names.contains(name));
+    let mut callers = callers.iter().filter(named);
+    match (callers.next(), callers.next()) {
+        (_, Some(_)) => Err(TwoCallers),
+        (caller, None) => Ok(caller),
+    }
+}
+
+/// A certificate that names more than one caller is nobody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TwoCallers;
 
 /// The caller whose key this is.
 ///

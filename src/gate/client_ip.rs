@@ -31,6 +31,8 @@ pub enum ClientIpSource {
     XForwardedFor,
     /// `Forwarded` (RFC 7239), as far as trusted proxies wrote it.
     Forwarded,
+    /// The PROXY header that a trusted proxy begins a connection with.
+    ProxyProtocol,
 }
 
 /// A trusted proxy's header does not tell the client's address.
@@ -42,6 +44,12 @@ pub struct Unreadable(&'static str);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an address: write 192.0.2.7 or 2001:db8::7, without port, brackets or zone")]
 pub struct NotAnAddress;
+
+impl Unreadable {
+    /// A trusted proxy connected and told no address: it asks on its own behalf, or for a client
+    /// that has none.
+    pub const NOT_TOLD: Self = Self("the proxy tells none");
+}
 
 impl ClientIp {
     /// Brings an address to its one form.
@@ -76,10 +84,11 @@ impl fmt::Debug for ClientIp {
 }
 
 impl ClientIpSource {
-    /// The name of the header that is read, in lower case; none for the peer.
+    /// The name of the HTTP header that is read, in lower case; none for the peer and for what is
+    /// known of the connection.
     pub fn header(self) -> Option<&'static str> {
         match self {
-            Self::Peer => None,
+            Self::Peer | Self::ProxyProtocol => None,
             Self::XForwardedFor => Some("x-forwarded-for"),
             Self::Forwarded => Some("forwarded"),
         }
@@ -106,6 +115,10 @@ pub fn resolve(
     let peer = ClientIp::new(peer);
     if source == ClientIpSource::Peer || !trusted.contains(peer) {
         return Ok(peer);
+    }
+    if source.header().is_none() {
+        // What it told came before the first header.
+        return Err(Unreadable::NOT_TOLD);
     }
     if header_lines.iter().map(|line| line.len()).sum::<usize>() > MAX_HEADER {
         return Err(Unreadable("the header is longer than 8 KiB"));

@@ -6,6 +6,7 @@
 pub mod allowed_url;
 pub mod caller;
 pub mod carried;
+pub mod certificate;
 pub mod claims;
 pub mod client_ip;
 pub mod denial;

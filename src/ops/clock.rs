@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use rustls::{pki_types::UnixTime, time_provider::TimeProvider};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Tells the time: the system's, or one that a test sets.
@@ -48,6 +49,13 @@ impl Clock {
         if let Some(manual) = &self.0 {
             manual.store(now, Ordering::SeqCst);
         }
+    }
+}
+
+/// TLS judges certificates by the same time.
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.now())))
     }
 }
 

@@ -11,7 +11,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// Everything that is counted. Labels come from the configuration and from closed lists, never
 /// from a request: their number is bounded.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Metrics {
     /// Links issued.
     pub issued: Family<IssuedBy, Counter>,
@@ -35,6 +35,10 @@ pub struct Metrics {
     pub passwords_refused: Family<Why, Counter>,
     /// Open connections.
     pub connections: Family<Listener, Gauge>,
+    /// Connections that came to nothing before their first request, by reason.
+    pub unserved: Family<UnservedWhy, Counter>,
+    /// When certificates of the gate's own listeners expire, in seconds since the Unix epoch.
+    pub certificate_expires: Family<Certificate, Gauge>,
     /// Used tokens remembered.
     pub entries: Gauge,
     /// The most that may be remembered.
@@ -109,6 +113,37 @@ pub struct Listener {
     pub listener: &'static str,
 }
 
+/// Why a connection was not served.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct UnservedWhy {
+    /// `public`, `api` or `admin`.
+    pub listener: &'static str,
+    /// `proxy_header` (missing, unreadable, or from somebody who may not send one), `tls` or
+    /// `too_slow`.
+    pub why: &'static str,
+}
+
+/// Counts the connections of one listener that came to nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Unserved {
+    listener: &'static str,
+    counted: Family<UnservedWhy, Counter>,
+}
+
+impl Unserved {
+    /// Counts one; `why` as in [`UnservedWhy`].
+    pub fn count(&self, why: &'static str) {
+        self.counted.get_or_create(&UnservedWhy { listener: self.listener, why }).inc();
+    }
+}
+
+/// Which certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Certificate {
+    /// `cert` (the gate's own) or `client_ca` (the first of those to expire).
+    pub certificate: &'static str,
+}
+
 /// What told whether a password is right.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct How {
@@ -138,6 +173,11 @@ pub struct Reason {
 }
 
 impl Metrics {
+    /// What counts the connections of a listener that come to nothing.
+    pub fn unserved_by(&self, listener: &'static str) -> Unserved {
+        Unserved { listener, counted: self.unserved.clone() }
+    }
+
     /// All of it as text (`OpenMetrics` 1.0).
     pub fn render(&self) -> String {
         let mut all = Registry::with_prefix("oncegate");
@@ -160,6 +200,16 @@ impl Metrics {
             self.passwords_refused.clone(),
         );
         all.register("connections", "Open connections", self.connections.clone());
+        all.register(
+            "connections_unserved",
+            "Connections that came to nothing, by reason",
+            self.unserved.clone(),
+        );
+        all.register(
+            "certificate_expires",
+            "When it expires, in seconds since the Unix epoch",
+            self.certificate_expires.clone(),
+        );
         all.register("seen_entries", "Used tokens remembered", self.entries.clone());
         all.register("seen_max_entries", "Most that may be remembered", self.max_entries.clone());
         all.register("seen_nearly_full", "1: under a tenth is left", self.nearly_full.clone());

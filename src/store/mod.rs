@@ -10,6 +10,7 @@
 //! on its disk; one for each gate, which as [`peers`] record each other's tokens; or one that all
 //! gates share in [`redis`].
 
+pub mod certificates;
 pub mod directory;
 mod error;
 mod fullness;

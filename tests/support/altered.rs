@@ -67,14 +67,12 @@ impl Altered {
         let (socket, public) = bound().await;
         let state = altered.clone();
         let answer = move |peer, request| route::answer(state.clone(), peer, request);
-        let open = prometheus_client::metrics::gauge::Gauge::default();
-        let serving =
-            listen::serve(socket, limits.clone(), open, listen::End::at(&shutdown), answer);
-        tokio::spawn(serving);
+        let front = listen::Front::default();
+        let end = listen::End::at(&shutdown);
+        tokio::spawn(listen::serve(socket, limits.clone(), front.clone(), end.clone(), answer));
         let (socket, api) = bound().await;
         let answer = move |peer, request| api::answer(altered.clone(), peer, request);
-        let open = prometheus_client::metrics::gauge::Gauge::default();
-        tokio::spawn(listen::serve(socket, limits, open, listen::End::at(&shutdown), answer));
+        tokio::spawn(listen::serve(socket, limits, front, end, answer));
         Self { public, api, _trigger: trigger }
     }
 

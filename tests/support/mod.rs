@@ -15,6 +15,7 @@
 
 pub mod altered;
 pub mod browser;
+pub mod certificates;
 pub mod demo;
 pub mod dice;
 pub mod gate;

@@ -95,11 +95,13 @@ impl Home {
     }
 
     fn run(&self, command: &mut Command) -> Process {
+        if !command.get_envs().any(|(name, _)| name == "ONCEGATE_LOG") {
+            command.env("ONCEGATE_LOG", "warn,oncegate::app=info");
+        }
         let mut child = command
             .arg("serve")
             .arg("--config")
             .arg(&self.config)
-            .env("ONCEGATE_LOG", "warn,oncegate::app=info")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -179,6 +181,14 @@ impl Process {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The bytes of memory that it has resident.
+    pub fn resident(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(status).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     }
 
     /// Whether it has not ended.

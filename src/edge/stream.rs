@@ -1,0 +1,170 @@
+//! The bytes of a connection, of which the first were looked at already.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf as _, BytesMut};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+
+/// A connection whose first bytes can be looked at before somebody reads them.
+#[derive(Debug)]
+pub(super) struct FirstBytes {
+    seen: BytesMut,
+    stream: TcpStream,
+}
+
+/// A connection in the clear or through TLS.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Plain(FirstBytes),
+    Tls(Box<TlsStream<FirstBytes>>),
+}
+
+/// A connection with what lasts as long as it, upgraded or not.
+#[derive(Debug)]
+pub(super) struct Holding<H> {
+    pub(super) stream: Stream,
+    pub(super) _held: H,
+}
+
+impl FirstBytes {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { seen: BytesMut::new(), stream }
+    }
+
+    /// What has come and was not consumed.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.seen
+    }
+
+    /// Waits for more.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub(super) async fn more(&mut self) -> io::Result<()> {
+        self.seen.reserve(256);
+        match self.stream.read_buf(&mut self.seen).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes away what stands at the beginning.
+    pub(super) fn consume(&mut self, length: usize) {
+        self.seen.advance(length.min(self.seen.len()));
+    }
+}
+
+impl AsyncRead for FirstBytes {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.seen.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let length = self.seen.len().min(buffer.remaining());
+        buffer.put_slice(&self.seen.split_to(length));
+        if self.seen.is_empty() {
+            self.seen = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for FirstBytes {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+/// Does the same with either kind of stream.
+macro_rules! either {
+    ($holding:expr, $stream:ident => $done:expr) => {
+        match &mut $holding.get_mut().stream {
+            Stream::Plain(stream) => {
+                let $stream = Pin::new(stream);
+                $done
+            }
+            Stream::Tls(stream) => {
+                let $stream = Pin::new(stream.as_mut());
+                $done
+            }
+        }
+    };
+}
+
+impl<H: Unpin> AsyncRead for Holding<H> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(self, stream => stream.poll_read(cx, buffer))
+    }
+}
+
+impl<H: Unpin> AsyncWrite for Holding<H> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        either!(self, stream => stream.poll_write(cx, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => stream.poll_shutdown(cx))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        either!(self, stream => stream.poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+}
