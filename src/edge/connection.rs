@@ -7,7 +7,7 @@ use std::{
 
 use crate::gate::{
     certificate::CertificateName,
-    client_ip::{ClientIp, Unreadable},
+    client_ip::{ClientIp, Networks, Unreadable},
 };
 
 /// A connection, as every request on it finds it. Cheap to clone.
@@ -43,6 +43,17 @@ impl Connection {
     /// The address of the other end.
     pub fn peer_ip(&self) -> IpAddr {
         self.peer.ip()
+    }
+
+    /// Who speaks HTTP on it without being `trusted`: the other end, or, where that only passes on
+    /// by a PROXY header what somebody sends, whoever that is. What HTTP says, anybody can say.
+    pub fn stranger(&self, trusted: &Networks) -> Option<ClientIp> {
+        let passed_on = match self.told {
+            Told::Client(address) => Some(ClientIp::new(address)),
+            Told::Nothing | Told::NoAddress => None,
+        };
+        let all = [Some(ClientIp::new(self.peer_ip())), passed_on];
+        all.into_iter().flatten().find(|address| !trusted.contains(*address))
     }
 
     /// Whom the connection is from: the other end, or whom the other end told of.

@@ -9,7 +9,6 @@ use crate::{
     edge::{Gate, connection::Connection, intake::Intake},
     gate::{
         caller::{self, Caller},
-        client_ip::ClientIp,
         denial::Denial,
         password::Credential,
         secret::{self, Secret},
@@ -47,7 +46,7 @@ impl Arrived<'_> {
 
     /// What a trusted proxy says of the protocol; empty where it says it twice or unreadably.
     fn protocol(&self, gate: &Gate) -> Option<&str> {
-        if !gate.config.listen.trusted_proxies.contains(ClientIp::new(self.connection.peer_ip())) {
+        if self.connection.stranger(&gate.config.listen.trusted_proxies).is_some() {
             return None;
         }
         let mut protocols = self.headers.get_all("x-forwarded-proto").iter();

@@ -21,7 +21,7 @@ use crate::{
         intake::Intake,
         redeem, source,
     },
-    gate::{client_ip::ClientIp, denial::Denial, original::Original},
+    gate::{denial::Denial, original::Original},
     ops::metrics::Checked,
 };
 
@@ -49,9 +49,7 @@ pub(super) fn answer(
     request: &Request<Incoming>,
 ) -> Result<Response<Body>, Denial> {
     let convention = Convention::at(&intake.path).ok_or(Denial::NotFound)?;
-    // The connection's own other end: what headers say of it, anybody can say.
-    let peer = ClientIp::new(connection.peer_ip());
-    if !gate.config.listen.trusted_proxies.contains(peer) {
+    if let Some(peer) = connection.stranger(&gate.config.listen.trusted_proxies) {
         let path = convention.path;
         warn!(%peer, path, "asked as load balancers ask, by a peer not in listen.trusted_proxies");
         return Err(Denial::NotFound);

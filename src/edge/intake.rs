@@ -52,7 +52,6 @@ impl Intake {
         parts: &Parts,
     ) -> (Self, Result<(), Denial>) {
         let listen = &gate.config.listen;
-        let peer = connection.peer_ip();
         let client = client(source, connection, &parts.headers, &listen.trusted_proxies);
         let client_text = match &client {
             Ok(client) => client.to_string(),
@@ -62,7 +61,7 @@ impl Intake {
             authority: String::new(),
             path: String::new(),
             query: None,
-            id: request_id(&parts.headers, listen.trusted_proxies.contains(ClientIp::new(peer))),
+            id: request_id(&parts.headers, connection.stranger(&listen.trusted_proxies).is_none()),
             wants_page: wants_page(&parts.headers),
             client,
             client_text,

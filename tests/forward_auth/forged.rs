@@ -11,7 +11,11 @@ use tracing::Level;
 
 use super::{
     asking::{ALL, IDENTITY, Proxy, Question, Visit, gate, gate_with, panel, refused, terse},
-    support::{gate::Gate, http::Connection, logs},
+    support::{
+        gate::Gate,
+        http::{Connection, raw},
+        logs,
+    },
 };
 
 /// What says of a request what it is, to somebody.
@@ -68,6 +72,26 @@ async fn who_is_no_trusted_proxy_finds_nothing_there() {
         logs::all().into_iter().filter(|line| line.get("message") == said).collect();
     assert!(lines.len() > 40, "{}", lines.len());
     assert!(lines.iter().all(|line| line.level == Level::WARN && line.get("peer") == "127.0.0.2"));
+    gate.stop().await;
+}
+
+/// A load balancer that only passes connections on is no voice for what is said on them.
+#[tokio::test]
+async fn who_comes_through_a_trusted_proxy_by_a_proxy_header_is_not_trusted_for_that() {
+    let gate =
+        gate_with(|text| text.replace("[listen]\n", "[listen]\nclient_ip = \"proxy-protocol\"\n"))
+            .await;
+    let ask = async |proxy: Proxy, header: &str| {
+        let question = proxy.question(&Visit::to("/assets/a"));
+        raw(gate.public_at(), [header.as_bytes(), &question.bytes()].concat()).await
+    };
+    for proxy in ALL {
+        let visitor = ask(proxy, "PROXY TCP4 203.0.113.7 127.0.0.1 4711 443\r\n").await;
+        assert_eq!((visitor.status, visitor.code().as_str()), (404, "not_found"), "{proxy:?}");
+        for own in ["PROXY UNKNOWN\r\n", "PROXY TCP4 127.0.0.1 127.0.0.1 4711 443\r\n"] {
+            assert_eq!(ask(proxy, own).await.status, 200, "{proxy:?} {own}");
+        }
+    }
     gate.stop().await;
 }
 
