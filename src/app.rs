@@ -1,6 +1,9 @@
 //! Composition: a checked configuration in, a running gate out, and its orderly end.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock},
+};
 
 use arc_swap::ArcSwap;
 use hyper::{Request, body::Incoming};
@@ -19,7 +22,7 @@ use crate::{
         route,
         upstream::{Timeouts, Upstreams},
     },
-    gate::{password::Decoy, peer::PeerKeys, secret::Secret},
+    gate::{caller::Caller, password::Decoy, peer::PeerKeys, secret::Secret},
     ops::{clock::Clock, entropy, metrics::Metrics, passwords::Passwords, shutdown},
     store::{directory::Directory, keys::Watch},
 };
@@ -98,11 +101,7 @@ pub async fn start(
         first_uses: FirstUses::default(),
         directory,
         passwords,
-        limiters: config
-            .callers
-            .iter()
-            .map(|caller| (caller.name.clone(), Limiter::new(caller.rate)))
-            .collect(),
+        limiters: limiters(&config),
         spending: end.asking.clone(),
         shutdown: near,
         config,
@@ -160,6 +159,12 @@ pub async fn start(
             connections: admin_end.connections,
         },
     })
+}
+
+/// How fast each caller may ask, by its name.
+fn limiters(config: &Config) -> HashMap<String, Limiter> {
+    let limiter = |caller: &Arc<Caller>| (caller.name.clone(), Limiter::new(caller.rate));
+    config.callers.iter().map(limiter).collect()
 }
 
 fn open_upstreams(config: &Config) -> Result<Upstreams, StartError> {

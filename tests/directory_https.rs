@@ -8,7 +8,7 @@
 
 mod support;
 
-use std::{path::Path, process::Command, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use rustls::{
     ServerConfig,
@@ -17,26 +17,12 @@ use rustls::{
 };
 use serde_json::json;
 use support::{
+    certificates::Made,
     installed,
     process::Home,
     service::{Service, TOKEN},
 };
 use tokio_rustls::TlsAcceptor;
-
-/// Makes `NAME.pem` and `NAME.key`, signed by itself or by `by`.
-fn certificate(dir: &Path, name: &str, by: Option<&str>, extension: &str) {
-    let mut openssl = Command::new("openssl");
-    openssl.current_dir(dir).args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"]);
-    openssl.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", &format!("/CN={name}")]);
-    openssl.args(["-keyout", &format!("{name}.key"), "-out", &format!("{name}.pem")]);
-    openssl.args(["-addext", extension]);
-    if let Some(by) = by {
-        openssl.args(["-CA", &format!("{by}.pem"), "-CAkey", &format!("{by}.key")]);
-        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    }
-    let made = openssl.output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-}
 
 fn acceptor(dir: &Path, name: &str) -> TlsAcceptor {
     let chain = CertificateDer::from_pem_file(dir.join(format!("{name}.pem"))).unwrap();
@@ -58,10 +44,10 @@ async fn a_service_over_https_is_verified_before_it_is_told_the_token() {
     let certs = tempfile::tempdir().unwrap();
     let dir = certs.path();
     let san = "subjectAltName=IP:127.0.0.1";
-    certificate(dir, "ca", None, "keyUsage=keyCertSign");
-    certificate(dir, "other-ca", None, "keyUsage=keyCertSign");
-    certificate(dir, "good", Some("ca"), san);
-    certificate(dir, "elsewhere", Some("ca"), "subjectAltName=DNS:elsewhere.example");
+    Made::ca("ca").into_dir(dir);
+    Made::ca("other-ca").into_dir(dir);
+    Made::by("ca", "good", &[san]).into_dir(dir);
+    Made::by("ca", "elsewhere", &["subjectAltName=DNS:elsewhere.example"]).into_dir(dir);
     for (name, roots, status, reason) in [
         ("good", "ca.pem", 201, ""),
         ("good", "other-ca.pem", 502, "UnknownIssuer"),

@@ -200,8 +200,7 @@ async fn files_that_cannot_be_used_are_named_by_check_and_by_the_start() {
     fs::copy(dir.join("ca.pem"), dir.join("good-ca.pem")).unwrap();
     openssl(dir, "ec -in good.key -aes128 -passout pass:secret -out old.key");
     openssl(dir, "pkcs8 -topk8 -in good.key -passout pass:secret -out encrypted.key");
-    Made::by("ca", "expired", &[LOCAL]).into_dir(dir);
-    certificates::expire(dir, "ca", "expired");
+    certificates::expired(dir, "ca", "expired");
     Made::by("ca", "other", &[LOCAL]).into_dir(dir);
     let copy = |from: &str, to: &str| {
         fs::copy(dir.join(from), dir.join(to)).unwrap();

@@ -1,4 +1,4 @@
-//! WebSockets and other upgrades: from a handshake that is judged to bytes that are not.
+//! `WebSocket` and other upgrades: from a handshake that is judged to bytes that are not.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -156,10 +156,8 @@ async fn bytes_pass_as_they_are_and_either_end_may_be_done_first() {
         assert!(values(&answer, "content-length").is_empty());
         assert!(values(&answer, "transfer-encoding").is_empty());
         read_until(&mut stream, "early").await;
-        let (first, last) = match client_first {
-            true => (&mut client, &mut stream),
-            false => (&mut stream, &mut client),
-        };
+        let (first, last) =
+            if client_first { (&mut client, &mut stream) } else { (&mut stream, &mut client) };
         first.write_all(b"last words").await.unwrap();
         first.shutdown().await.unwrap();
         assert_eq!(rest(last).await, "last words");

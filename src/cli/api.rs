@@ -105,16 +105,11 @@ fn base(url: &str) -> Result<String, Failure> {
     let Ok(parsed) = Url::parse(url) else {
         return wrong("is not a URL\n  do: write it as http://127.0.0.1:8081");
     };
-    match parsed.scheme() {
-        "http" => {}
-        "https" => {
-            return wrong(
-                "is https, which is not in this version of this command\n  \
-                 do: run it beside the gate and ask http://127.0.0.1:8081",
-            );
-        }
-        _ => return wrong("is not http\n  do: write it as http://127.0.0.1:8081"),
-    }
+    let secure = match parsed.scheme() {
+        "http" => false,
+        "https" => true,
+        _ => return wrong("is neither http nor https\n  do: write it as http://127.0.0.1:8081"),
+    };
     let plain = parsed.username().is_empty()
         && parsed.password().is_none()
         && parsed.query().is_none()
@@ -128,7 +123,7 @@ fn base(url: &str) -> Result<String, Failure> {
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
     };
-    if !local {
+    if !local && !secure {
         let what = "the key crosses the network in the clear to reach that API";
         let _ = writeln!(io::stderr(), "oncegate: warning: {what}");
     }

@@ -18,7 +18,10 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{
     Request, Response,
     body::Incoming,
-    server::conn::{http1, http2},
+    server::conn::{
+        http1::{self, UpgradeableConnection},
+        http2,
+    },
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -111,7 +114,7 @@ where
                 .half_close(false)
                 .serve_connection(io, service)
                 .with_upgrades();
-            to_its_end(connection, |c| c.graceful_shutdown(), version, terms).await
+            to_its_end(connection, UpgradeableConnection::graceful_shutdown, version, terms).await
         }
         HttpVersion::Two => {
             let connection = http2::Builder::new(TokioExecutor::new())
@@ -126,7 +129,7 @@ where
                 .keep_alive_interval(PING)
                 .keep_alive_timeout(PING)
                 .serve_connection(io, service);
-            to_its_end(connection, |c| c.graceful_shutdown(), version, terms).await
+            to_its_end(connection, http2::Connection::graceful_shutdown, version, terms).await
         }
     }
 }

@@ -107,9 +107,9 @@ pub fn by_certificate<'a, C>(
 where
     C: AsRef<Caller>,
 {
-    let named = |caller: &&C| caller.as_ref().certificates.iter().any(|name| names.contains(name));
-    let mut callers = callers.iter().filter(named);
-    match (callers.next(), callers.next()) {
+    let known = |caller: &&C| caller.as_ref().certificates.iter().any(|name| names.contains(name));
+    let mut known = callers.iter().filter(known);
+    match (known.next(), known.next()) {
         (_, Some(_)) => Err(TwoCallers),
         (caller, None) => Ok(caller),
     }

@@ -1,6 +1,6 @@
-//! A small JSON client, for the commands that ask a running gate. Plain HTTP; no redirects.
+//! A small JSON client, for the commands that ask a running gate. No redirects.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -8,7 +8,12 @@ use http::{
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde_json::Value;
 
 use crate::gate::secret::Secret;
@@ -21,7 +26,7 @@ const LARGEST: usize = 1 << 20;
 /// What to ask.
 #[derive(Debug, Clone)]
 pub struct Question<'a> {
-    /// An absolute `http` URL.
+    /// An absolute URL, `http` or `https`.
     pub url: &'a str,
     /// The API key, where one is needed.
     pub key: Option<&'a Secret<String>>,
@@ -77,7 +82,11 @@ pub async fn ask(question: Question<'_>) -> Result<Answer, AskError> {
     let url = question.url.to_owned();
     let unanswered = |why: String| AskError::Unanswered { url: url.clone(), why };
     let request = request(&question)?;
-    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let connector = connector(question.url).map_err(|why| {
+        let what = "install the system's certificates, or name them in SSL_CERT_FILE";
+        AskError::Unaskable { url: url.clone(), why: format!("{why}\n  do: {what}") }
+    })?;
+    let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);
     let answered = tokio::time::timeout(PATIENCE, async {
         let response = client.request(request).await.map_err(|error| root(&error))?;
         let status = response.status().as_u16();
@@ -91,6 +100,28 @@ pub async fn ask(question: Question<'_>) -> Result<Answer, AskError> {
     };
     let body = serde_json::from_slice(&body);
     body.map(|body| Answer { status, body }).map_err(|_| AskError::NotJson { url, status })
+}
+
+/// Connects by http, or by https verified with the system's roots; `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` name others.
+fn connector(url: &str) -> io::Result<HttpsConnector<HttpConnector>> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?;
+    let tls = if url.starts_with("https://") {
+        tls.with_native_roots()?
+    } else {
+        // Nothing is to be verified.
+        tls.with_root_certificates(RootCertStore::empty())
+    };
+    let tls = tls.with_no_client_auth();
+    Ok(HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(http))
 }
 
 fn request(question: &Question<'_>) -> Result<Request<Full<Bytes>>, AskError> {

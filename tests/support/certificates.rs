@@ -59,16 +59,20 @@ impl<'a> Made<'a> {
     }
 }
 
-/// Signs `NAME.pem` once more, so that it expired yesterday.
-pub fn expire(dir: &Path, by: &str, name: &str) {
-    let (ca, key, file) = (format!("{by}.pem"), format!("{by}.key"), format!("{name}.pem"));
+/// Makes `NAME.pem` and `NAME.key`, signed by `by` for this machine; it expired yesterday.
+pub fn expired(dir: &Path, by: &str, name: &str) {
+    let request = format!("{name}.csr");
+    let extensions = format!("{name}.ext");
     let mut openssl = Command::new("openssl");
-    let openssl = openssl.current_dir(dir).args(["x509", "-days", "-1", "-in", &file]);
-    let again = format!("expired-{file}");
-    // It tells what it thinks of the old signature, and signs all the same.
-    let ran = openssl.args(["-CA", &ca, "-CAkey", &key, "-out", &again]).output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr);
-    std::fs::rename(dir.join(again), dir.join(file)).unwrap_or_else(|why| panic!("{why}: {said}"));
+    let openssl = openssl.current_dir(dir).args(["req", "-new", "-nodes", "-newkey", "ec"]);
+    let openssl = openssl.args(["-pkeyopt", "ec_paramgen_curve:P-256"]);
+    let openssl = openssl.args(["-keyout", &format!("{name}.key"), "-out", &request]);
+    run(openssl.args(["-subj", &format!("/CN={name}")]));
+    std::fs::write(dir.join(&extensions), LOCAL).unwrap();
+    let mut openssl = Command::new("openssl");
+    let openssl = openssl.current_dir(dir).args(["x509", "-req", "-days", "-1", "-in", &request]);
+    let openssl = openssl.args(["-CA", &format!("{by}.pem"), "-CAkey", &format!("{by}.key")]);
+    run(openssl.args(["-extfile", &extensions, "-out", &format!("{name}.pem")]));
 }
 
 /// A certificate authority `ca.pem`, and `tls.pem` with `tls.key` for this machine, in `dir`.

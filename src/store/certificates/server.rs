@@ -111,13 +111,15 @@ fn key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, CertificateErr
         .map_err(|_| CertificateError::new(path, "has no private key", "write the key in PEM"))
 }
 
-/// Who verifies callers' certificates, if anybody does, and when the first of those who sign them
-/// expires.
+/// Who verifies callers' certificates, and when the first of those who sign them expires.
+type Verifier = (Arc<dyn ClientCertVerifier>, u64);
+
+/// Who verifies callers' certificates, if anybody does.
 fn verifier(
     files: &Tls,
     contents: &Contents,
     provider: &Arc<CryptoProvider>,
-) -> Result<Option<(Arc<dyn ClientCertVerifier>, u64)>, CertificateError> {
+) -> Result<Option<Verifier>, CertificateError> {
     let (Some(path), Some(pem)) = (&files.client_ca, &contents.client_ca) else { return Ok(None) };
     let wrong = |what: String| CertificateError::new(path, what, "write certificates in PEM");
     let (mut roots, mut expires) = (RootCertStore::empty(), u64::MAX);
