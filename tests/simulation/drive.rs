@@ -137,6 +137,11 @@ impl Drive {
         (state.plan, state.full) = (None, false);
     }
 
+    /// Whether processes read something that is not on the platter: not yet, or never.
+    pub fn owes(&self) -> bool {
+        self.state().files.values().any(|file| file.bytes != file.kept)
+    }
+
     /// The power goes, and comes again: another boot, and only what the platter holds.
     pub fn lose_power(&self) {
         self.world.roll(|dice| self.state().lose_power(dice));

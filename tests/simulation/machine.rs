@@ -151,6 +151,11 @@ impl Machine {
         self.drive.state().kill_all();
     }
 
+    /// Whether a loss of power loses anything that was written.
+    pub fn owes(&self) -> bool {
+        self.drive.owes()
+    }
+
     /// The power goes and comes again, between two operations of the disk.
     pub fn lose_power(&self) {
         self.drive.lose_power();

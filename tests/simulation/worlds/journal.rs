@@ -108,8 +108,9 @@ async fn happen(world: &Arc<World>, machine: &Machine, power: bool) {
             world.mishap("killed");
             machine.kill();
         }
-        // What is synced is on the platter.
-        Event::PowerLost if power => {
+        // What is synced is on the platter. What nobody had an answer to may be damage there, and
+        // so may what a failed sync has left in the cache alone.
+        Event::PowerLost if power && !machine.owes() => {
             world.mishap("power lost, all synced");
             machine.lose_power();
         }
