@@ -172,7 +172,6 @@ fn bad_usage_is_64_and_says_so() {
         &["link"],
         &["link", "--user", "joe"],
         &["link", "--user", "joe", "--api", "http://127.0.0.1:1"],
-        &["link", "--user", "joe", "--api", "https://127.0.0.1:1", "--key-file", "key"],
         &["link", "--user", "joe", "--api", "ftp://127.0.0.1:1", "--key-file", "key"],
         &["link", "--user", "joe", "--api", "http://a:b@127.0.0.1:1", "--key-file", "key"],
         &["link", "--user", "joe", "--claim", "nothing"],

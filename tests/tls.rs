@@ -279,6 +279,38 @@ async fn a_certificate_that_expires_soon_is_told_of() {
 }
 
 #[tokio::test]
+async fn the_command_that_asks_for_a_link_verifies_the_gate() {
+    if cannot_be_tested() {
+        return;
+    }
+    let home = home("").await;
+    home.reconfigure(|text| text.replace("api = \"127.0.0.1:0\"", "api = \"0.0.0.0:0\""));
+    Made::ca("other-ca").into_dir(home.dir.path());
+    let (_process, at) = home.start().await;
+    let key = file(&home, "billing.key");
+    fs::write(&key, BILLING).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let port = at.api.port();
+    for (host, roots, good) in [
+        ("127.0.0.1", "ca.pem", true),
+        ("localhost", "ca.pem", true),
+        ("127.0.0.1", "other-ca.pem", false),
+        // Another name than any in the certificate.
+        ("127.0.0.3", "ca.pem", false),
+    ] {
+        let mut link = Command::new(env!("CARGO_BIN_EXE_oncegate"));
+        link.args(["link", "--user", "joe", "--api", &format!("https://{host}:{port}")]);
+        link.arg("--key-file").arg(&key).env("SSL_CERT_FILE", file(&home, roots));
+        let asked = tokio::task::spawn_blocking(move || link.output().unwrap()).await.unwrap();
+        let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+        assert_eq!(asked.status.success(), good, "{host} {roots}: {said}");
+        let out = String::from_utf8_lossy(&asked.stdout).into_owned();
+        assert_eq!(out.contains("https://panel.example.com/_once/l/"), good, "{out}");
+        assert!(good || said.contains("certificate"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_gate_off_loopback_takes_keys_over_its_own_tls() {
     if cannot_be_tested() {
         return;

@@ -43,7 +43,7 @@ async fn answered(
     connection: Connection,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let source = gate.config.listen.api_client_ip;
     let (intake, read) = Intake::read(&gate, &connection, source, &parts);
     let intake = Arc::new(intake);
@@ -53,9 +53,10 @@ async fn answered(
         return respond::with_request_id(answer, &intake.id);
     }
     let answered = match read {
-        Ok(()) => authorised(&gate, &intake, &connection, &parts, body).await,
+        Ok(()) => authorised(&gate, &intake, &connection, &parts, &mut body).await,
         Err(denial) => Err((denial.into(), None)),
     };
+    intake::let_pass(&gate, parts.version, &mut body).await;
     let answer = answered.unwrap_or_else(|(refusal, caller)| {
         redeem::refused(&gate, &intake, &refusal, caller.as_deref());
         answer::problem(&refusal.denial)
@@ -71,7 +72,7 @@ async fn authorised(
     intake: &Arc<Intake>,
     connection: &Connection,
     parts: &Parts,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Response<Body>, Refused> {
     let arrived = Arrived { connection, headers: &parts.headers };
     credentials::encrypted(gate, &arrived).map_err(|denial| (denial.into(), None))?;
@@ -87,7 +88,11 @@ async fn authorised(
     route(&call, parts, body).await.map_err(|refusal| (refusal, Some(caller.name.clone())))
 }
 
-async fn route(call: &Call<'_>, parts: &Parts, body: Incoming) -> Result<Response<Body>, Refusal> {
+async fn route(
+    call: &Call<'_>,
+    parts: &Parts,
+    body: &mut Incoming,
+) -> Result<Response<Body>, Refusal> {
     let path = call.intake.path.as_str();
     if let Some(id) = path.strip_prefix("/v1/links/")
         && id != "batch"
@@ -128,7 +133,7 @@ async fn route(call: &Call<'_>, parts: &Parts, body: Incoming) -> Result<Respons
 async fn read_json(
     gate: &Gate,
     headers: &HeaderMap,
-    body: Incoming,
+    body: &mut Incoming,
     most: u64,
 ) -> Result<Value, Denial> {
     if !intake::has_type(headers, "application/json") {

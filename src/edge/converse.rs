@@ -11,8 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, StatusCode,
-    header::{CONNECTION, HeaderMap},
+    HeaderValue, Method, StatusCode,
+    header::{CONNECTION, CONTENT_LENGTH, HeaderMap},
 };
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{
@@ -30,7 +30,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::{
     edge::{
         arrival::{Arrived, HttpVersion},
-        body::{Body, BodyError},
+        body::{self, Body, BodyError},
         connection::Connection,
         places::{Activity, UnderWay},
         stream::Holding,
@@ -92,6 +92,7 @@ where
     let (near, activity) = (terms.near.clone(), terms.activity.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let (under_way, near) = (activity.begin(), near.clone());
+        let only_head = version == HttpVersion::Two && request.method() == Method::HEAD;
         let answer = answer(reached.clone(), request);
         async move {
             let mut response = answer.await;
@@ -100,6 +101,9 @@ where
                 && response.status() != StatusCode::SWITCHING_PROTOCOLS
             {
                 say_that_it_is_the_last(response.headers_mut());
+            }
+            if only_head {
+                without_its_body(&mut response);
             }
             Ok::<_, Infallible>(response.map(|body| Answering { body, _under_way: under_way }))
         }
@@ -212,6 +216,14 @@ fn at_once(polled: Poll<hyper::Result<()>>) -> hyper::Result<()> {
 /// RFC 9112, 9.6.
 fn say_that_it_is_the_last(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// Of HTTP/1.1 the server sees to it; here a body would break the stream (RFC 9113, 8.1.1).
+fn without_its_body(response: &mut Response<Body>) {
+    let body = std::mem::replace(response.body_mut(), body::empty());
+    if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+    }
 }
 
 /// The body of an answer, which is under way until all of it is written.

@@ -4,13 +4,16 @@
 //! same bytes. hyper takes more than HTTP allows (two `Host` lines, an absolute target under
 //! another `Host`, a backslash in a path): what does not read one way only is refused here.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use http::{
     HeaderMap, Method, Version, header,
     request::Parts,
     uri::{Authority, PathAndQuery},
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as HttpBody, Incoming};
 
 use crate::{
     edge::{Gate, connection::Connection},
@@ -21,6 +24,9 @@ use crate::{
     },
     ops::{audit, entropy},
 };
+
+/// How long the rest of a body is waited for that nobody wants.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// One request, read.
 #[derive(Debug)]
@@ -167,11 +173,24 @@ pub fn has_type(headers: &HeaderMap, media_type: &str) -> bool {
     essence.trim().eq_ignore_ascii_case(media_type)
 }
 
+/// Takes what is left of a body on HTTP/2: clients there take an answer that comes before they
+/// have sent all for a broken stream. No more than the gate reads of any, and for a moment only.
+pub async fn let_pass(gate: &Gate, version: Version, body: &mut Incoming) {
+    if version == Version::HTTP_2 && !body.is_end_stream() {
+        let rest =
+            Limited::new(body, usize::try_from(gate.config.limits.max_body).unwrap_or(usize::MAX));
+        let _ = tokio::time::timeout(A_MOMENT, rest.collect()).await;
+    }
+}
+
 /// Reads a whole body of at most `most` bytes, in at most the time that bodies may take.
 ///
 /// # Errors
 /// [`Denial::PayloadTooLarge`]; [`Denial::Unreadable`] when it breaks off or takes too long.
-pub async fn read_body(gate: &Gate, body: Incoming, most: u64) -> Result<Vec<u8>, Denial> {
+pub async fn read_body<B>(gate: &Gate, body: B, most: u64) -> Result<Vec<u8>, Denial>
+where
+    B: HttpBody<Data = Bytes, Error = hyper::Error>,
+{
     // By its length alone, before the first byte: who waits for `100 Continue` need not send it.
     if body.size_hint().lower() > most {
         return Err(Denial::PayloadTooLarge(most));

@@ -18,6 +18,7 @@ pub mod browser;
 pub mod certificates;
 pub mod demo;
 pub mod dice;
+pub mod frames;
 pub mod gate;
 pub mod http;
 pub mod installed;

@@ -179,6 +179,7 @@ impl Process {
         found.unwrap_or_else(|| panic!("never said {part}, but\n{}", self.said.join("\n")))
     }
 
+    /// Its number.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
