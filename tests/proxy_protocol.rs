@@ -27,6 +27,7 @@ use support::{
     installed,
     process::{Home, PATIENCE},
     upstream::header,
+    vendors,
 };
 use tempfile::TempDir;
 use tokio::net::{TcpSocket, TcpStream};
@@ -360,5 +361,24 @@ async fn a_caller_is_at_the_address_that_the_header_tells() {
     assert_eq!(ask(v2_from("198.51.100.7:1").build()).await, 403);
     assert_eq!(ask(v2(0x20, 0, &[])).await, 403);
     assert_eq!(Client::new(gate.public_at()).try_request("GET", "/", &[], b"").await.ok(), None);
+    gate.stop().await;
+}
+
+/// A vendor's API that wants TLS is not satisfied by a proxy on this machine that passes on what
+/// came over a network in the clear.
+#[tokio::test]
+async fn what_a_proxy_on_this_machine_passes_on_did_not_begin_on_it() {
+    let gate = vendors::with(|text| {
+        text.replace("[listen]", &format!("{LISTEN}\napi_client_ip = \"proxy-protocol\""))
+    })
+    .await;
+    let ask = b"POST /api/2/GetSignOnUrl.aspx HTTP/1.1\r\nHost: api\r\nContent-Length: 0\r\n\
+                Content-Type: application/x-www-form-urlencoded\r\n\r\n";
+    for proxy in [v2_from("192.0.2.7:1").build(), v2(0x20, 0, &[])] {
+        let mut connection = Connection::open(gate.api_at()).await.unwrap();
+        connection.send([&proxy[..], ask].concat()).await.unwrap();
+        let answer = connection.answer().await.unwrap();
+        assert!(answer.text().contains("SSL is required"), "{}", answer.text());
+    }
     gate.stop().await;
 }

@@ -6,7 +6,11 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
     dialects::Credentials,
-    edge::{Gate, connection::Connection, intake::Intake},
+    edge::{
+        Gate,
+        connection::{Connection, Told},
+        intake::Intake,
+    },
     gate::{
         caller::{self, Caller},
         denial::Denial,
@@ -34,7 +38,11 @@ impl Arrived<'_> {
         }
         match self.protocol(gate) {
             Some(protocol) => protocol == "https",
-            None => self.connection.peer_ip().to_canonical().is_loopback() && !self.is_forwarded(),
+            None => {
+                self.connection.told == Told::Nothing
+                    && self.connection.peer_ip().to_canonical().is_loopback()
+                    && !self.is_forwarded()
+            }
         }
     }
 
