@@ -1,10 +1,11 @@
 //! Accepting connections, and letting go of them.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use hyper::{Request, Response, body::Incoming};
 use prometheus_client::metrics::gauge::Gauge;
+use rustix::net::sockopt;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
@@ -24,6 +25,10 @@ use crate::{
 
 /// How long to wait before accepting again when the system has no more files to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client may take nothing of what is sent to it, or be silent when the kernel asks
+/// whether it is still there.
+const GONE: Duration = Duration::from_secs(120);
 
 /// What a listener grants its connections.
 #[derive(Debug, Clone)]
@@ -94,8 +99,8 @@ where
             place = places.take() => place,
             () = here.wait() => places.another(),
         };
-        // Small answers leave at once. Failing to say so costs latency, nothing else.
-        let _ = stream.set_nodelay(true);
+        // Failing to say so costs latency, or a place for longer than it is worth.
+        let _ = set_options(&stream);
         let listed = places.list();
         let terms = Terms {
             header_timeout: limits.header_timeout,
@@ -163,6 +168,17 @@ async fn serve_one<S, F, H>(
     front.unserved.count(why);
 }
 
+/// Small answers leave at once. Who has vanished, or does not read, gives the place back: what
+/// waits in this process then are a few buffers, but nobody would ever take them away.
+fn set_options(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, GONE / 2)?;
+    sockopt::set_tcp_keepintvl(stream, GONE / 8)?;
+    sockopt::set_tcp_user_timeout(stream, u32::try_from(GONE.as_millis()).unwrap_or(u32::MAX))?;
+    Ok(())
+}
+
 /// The next connection.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
@@ -173,5 +189,20 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_vanishes_or_does_not_read_is_noticed_by_the_kernel() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = accept(&listener).await;
+        set_options(&stream).unwrap();
+        assert!(stream.nodelay().unwrap() && sockopt::socket_keepalive(&stream).unwrap());
+        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 120_000);
     }
 }
