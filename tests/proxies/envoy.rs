@@ -54,7 +54,9 @@ impl Balancer for Envoy {
             .arg("-c")
             .arg(file.write(place.dir.join("envoy.yaml")))
             // Else it shares memory with every other on the machine.
-            .args(["--disable-hot-restart", "--concurrency", "2", "--log-level", "info"]);
+            .args(["--disable-hot-restart", "--concurrency", "2", "--log-level", "info"])
+            // It writes its logs every ten seconds, and every test waits for what is in them.
+            .args(["--file-flush-interval-msec", "100"]);
         vec![envoy]
     }
 }
