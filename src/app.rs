@@ -110,14 +110,17 @@ pub async fn start(
     let (caught_up, others_wait) = watch::channel(false);
     let state = gate.clone();
     let answer = move |peer, request: Request<Incoming>| {
-        let (state, mut caught_up) = (state.clone(), others_wait.clone());
+        let mut caught_up = others_wait.clone();
+        let is_peers = route::is_peers(request.uri().path());
+        // From here on it is under way, whenever it is looked at.
+        let answering = route::answer(state.clone(), peer, request);
         async move {
             // Gates that start together have questions to each other before they can answer any
             // other. An error says that the sender is gone: it was sent before.
-            if !route::is_peers(request.uri().path()) {
+            if !is_peers {
                 let _ = caught_up.wait_for(|caught_up| *caught_up).await;
             }
-            route::answer(state, peer, request).await
+            answering.await
         }
     };
     served.spawn(listen::serve(public, limits.clone(), public_front, end.clone(), answer));

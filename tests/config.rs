@@ -53,6 +53,25 @@ fn report(text: &str) -> String {
 }
 
 #[test]
+fn what_fits_together_and_will_surprise_is_warned_of() {
+    let with = |listen: &str, peers: &str| {
+        let text = format!("{SMALLEST}[listen]\n{listen}\n[once]\n{peers}\n");
+        let warnings = parse(&text).unwrap().warnings;
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let proxy = "client_ip = \"proxy-protocol\"\ntrusted_proxies = [\"10.0.0.9\"]";
+    let tls = "tls = { cert = \"tls.crt\", key = \"tls.key\" }";
+    let plain = "peers = { gate-b = \"http://10.0.0.2:8080\" }";
+    let secure = "peers = { gate-b = \"https://10.0.0.2:8080\" }";
+    assert!(with(proxy, plain).contains("a PROXY header must be sent"));
+    assert!(with(tls, plain).contains("is reached by https://"));
+    for (listen, peers) in [(proxy, ""), (tls, ""), (tls, secure), ("", plain)] {
+        let said = with(listen, peers);
+        assert!(!said.contains("PROXY") && !said.contains("https://"), "{listen} {peers}: {said}");
+    }
+}
+
+#[test]
 fn a_file_with_every_key_loads_and_means_what_it_says() {
     let config = Config::load(&vectors().join("full.toml"), std::iter::empty()).unwrap();
     assert_eq!(config.gate.name, "gate-a");

@@ -133,7 +133,7 @@ fn what_the_directory_may_say_is_described_where_links_are_asked_for() {
 #[test]
 fn every_call_but_the_document_needs_a_key() {
     let document = document();
-    assert_eq!(document["security"], serde_json::json!([{ "key": [] }]));
+    assert_eq!(document["security"], serde_json::json!([{ "key": [] }, { "certificate": [] }]));
     assert_eq!(document["components"]["securitySchemes"]["key"]["scheme"], "bearer");
     for (name, operation) in operations(&document) {
         let open = name == "get /openapi.json";

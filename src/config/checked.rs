@@ -3,8 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    config::ledger::Ledger,
-    gate::{caller::Caller, certificate::CertificateName, link::LinkRules, site::Site},
+    config::{ledger::Ledger, listen::Listen, peers::Peer},
+    gate::{
+        caller::Caller, certificate::CertificateName, client_ip::ClientIpSource, link::LinkRules,
+        site::Site,
+    },
 };
 
 /// Something that was read, and the path it was read from.
@@ -40,6 +43,23 @@ pub(super) fn sites(ledger: &Ledger, sites: Vec<Found<Site>>) -> Vec<Arc<Site>> 
         }
     }
     sites.into_iter().map(|site| Arc::new(site.value)).collect()
+}
+
+/// What fits together, and will surprise.
+pub(super) fn ways_in(ledger: &Ledger, listen: &Listen, peers: &[Peer]) {
+    if peers.is_empty() {
+        return;
+    }
+    if listen.client_ip == ClientIpSource::ProxyProtocol {
+        let what = "other gates ask on the public listener too: keep their addresses out of \
+                    trusted_proxies, for from there a PROXY header must be sent";
+        ledger.warn("listen.client_ip", what);
+    }
+    if listen.tls.is_some() && peers.iter().any(|peer| !peer.origin.is_secure()) {
+        let what = "this gate's public listener ends TLS; another one that does is reached by \
+                    https://";
+        ledger.warn("once.peers", what);
+    }
 }
 
 /// The callers: each with sites that exist (`known`), within the longest lifetime, and with keys

@@ -245,6 +245,7 @@ fn read(mut root: Section<'_>, host: &str, base: &Path) -> (Option<Config>, Dire
     checked_dialects::guesses(ledger, &callers, &listen);
     let signs = listen.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
         || ledger.unsure("listen.tls.client_ca");
+    checked::ways_in(ledger, &listen, &once.peers);
     let config = gate.map(|gate| Config {
         reach: match once.store {
             StoreKind::Redis => Reach::Shared,

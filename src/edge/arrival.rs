@@ -10,7 +10,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use proxy_protocol_rs::{ParseError, ProxyInfo, V2_SIGNATURE};
+use proxy_protocol_rs::{Command, ParseError, ProxyInfo, V2_SIGNATURE};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -120,9 +120,13 @@ async fn proxy_header(first: &mut FirstBytes) -> Result<Told, NotArrived> {
     }
 }
 
-/// `LOCAL`, `UNKNOWN` and sockets of Unix have no address that a visitor could have.
+/// `LOCAL` is the proxy itself; `UNKNOWN` and sockets of Unix are somebody without an address that a
+/// visitor could have.
 fn told(header: &ProxyInfo) -> Told {
-    header.source_ip().map_or(Told::NoAddress, Told::Client)
+    match header.command {
+        Command::Local => Told::Own,
+        _ => header.source_ip().map_or(Told::Somebody, Told::Client),
+    }
 }
 
 /// Which HTTP a connection in the clear begins with.

@@ -30,8 +30,10 @@ pub enum Told {
     Nothing,
     /// Whom the connection is from.
     Client(IpAddr),
-    /// That it is the proxy's own, or from somebody who has no address.
-    NoAddress,
+    /// That it is from somebody whose address it does not tell.
+    Somebody,
+    /// That it is the proxy's own: it looks whether the gate is there.
+    Own,
 }
 
 impl Connection {
@@ -45,15 +47,15 @@ impl Connection {
         self.peer.ip()
     }
 
-    /// Who speaks HTTP on it without being `trusted`: the other end, or, where that only passes on
-    /// by a PROXY header what somebody sends, whoever that is. What HTTP says, anybody can say.
-    pub fn stranger(&self, trusted: &Networks) -> Option<ClientIp> {
-        let passed_on = match self.told {
-            Told::Client(address) => Some(ClientIp::new(address)),
-            Told::Nothing | Told::NoAddress => None,
+    /// Whether who speaks HTTP on it is `trusted`: the other end, or, where that only passes on by
+    /// a PROXY header what somebody sends, that somebody. What HTTP says, anybody can say.
+    pub fn is_from(&self, trusted: &Networks) -> bool {
+        let said_by = match self.told {
+            Told::Nothing | Told::Own => true,
+            Told::Client(address) => trusted.contains(ClientIp::new(address)),
+            Told::Somebody => false,
         };
-        let all = [Some(ClientIp::new(self.peer_ip())), passed_on];
-        all.into_iter().flatten().find(|address| !trusted.contains(*address))
+        said_by && trusted.contains(ClientIp::new(self.peer_ip()))
     }
 
     /// Whom the connection is from: the other end, or whom the other end told of.
@@ -64,7 +66,7 @@ impl Connection {
         match self.told {
             Told::Nothing => Ok(ClientIp::new(self.peer_ip())),
             Told::Client(address) => Ok(ClientIp::new(address)),
-            Told::NoAddress => Err(Unreadable::NOT_TOLD),
+            Told::Somebody | Told::Own => Err(Unreadable::NOT_TOLD),
         }
     }
 }

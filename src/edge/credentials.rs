@@ -54,7 +54,7 @@ impl Arrived<'_> {
 
     /// What a trusted proxy says of the protocol; empty where it says it twice or unreadably.
     fn protocol(&self, gate: &Gate) -> Option<&str> {
-        if self.connection.stranger(&gate.config.listen.trusted_proxies).is_some() {
+        if !self.connection.is_from(&gate.config.listen.trusted_proxies) {
             return None;
         }
         let mut protocols = self.headers.get_all("x-forwarded-proto").iter();

@@ -49,9 +49,9 @@ pub(super) fn answer(
     request: &Request<Incoming>,
 ) -> Result<Response<Body>, Denial> {
     let convention = Convention::at(&intake.path).ok_or(Denial::NotFound)?;
-    if let Some(peer) = connection.stranger(&gate.config.listen.trusted_proxies) {
-        let path = convention.path;
-        warn!(%peer, path, "asked as load balancers ask, by a peer not in listen.trusted_proxies");
+    if !connection.is_from(&gate.config.listen.trusted_proxies) {
+        let (peer, path) = (intake.audit().client, convention.path);
+        warn!(peer, path, "asked as load balancers ask, by a peer not in listen.trusted_proxies");
         return Err(Denial::NotFound);
     }
     let headers = request.headers();

@@ -67,7 +67,7 @@ impl Intake {
             authority: String::new(),
             path: String::new(),
             query: None,
-            id: request_id(&parts.headers, connection.stranger(&listen.trusted_proxies).is_none()),
+            id: request_id(&parts.headers, connection.is_from(&listen.trusted_proxies)),
             wants_page: wants_page(&parts.headers),
             client,
             client_text,
