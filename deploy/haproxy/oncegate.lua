@@ -8,7 +8,7 @@
 -- What the gate is told of the visitor's request, beside where it goes and where it comes from.
 local TOLD = { "cookie", "accept", "user-agent", "x-requested-with",
                "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-purpose", "origin",
-               "upgrade" }
+               "upgrade", "sec-websocket-key" }
 -- What the application is told: all of it, empty where the gate has nothing to say.
 local IDENTITY = { "x-oncegate-user", "x-oncegate-caller", "x-oncegate-assertion", "remote-user" }
 -- What of a refusal is not the visitor's.

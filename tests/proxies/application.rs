@@ -1,6 +1,6 @@
 //! The sample application: it answers with what it was asked, as a page or as JSON, and keeps it.
 //!
-//! `/echo` answers with the body, `/large` with a body of 1 GiB in chunks, `/socket` with every
+//! `/echo` answers with the body, `/large?n` with a body of n bytes in chunks, `/socket` with every
 //! message of a WebSocket. `/sso` opens a session of its own for whom the gate names.
 
 use std::{
@@ -34,9 +34,7 @@ use tokio_tungstenite::{
     tungstenite::{handshake::derive_accept_key, protocol::Role},
 };
 
-/// How long the body of `/large` is.
-pub(crate) const LARGE: u64 = 1 << 30;
-/// The pieces it comes in.
+/// The pieces in which the body of `/large` comes.
 const PIECE: usize = 64 * 1024;
 
 /// What the application was asked.
@@ -142,7 +140,7 @@ async fn answer(
     let one = |name: &str| asked.header(name).first().copied().unwrap_or_default().to_owned();
     Ok(match parts.uri.path() {
         "/echo" => respond(200, &[("content-type", "text/plain")], asked.body),
-        "/large" => Response::new(Zeros(LARGE).boxed()),
+        "/large" => Response::new(Zeros(parts.uri.query().unwrap().parse().unwrap()).boxed()),
         "/socket" if !one("sec-websocket-key").is_empty() => {
             tokio::spawn(async move {
                 let Ok(stream) = upgrade.await else { return };

@@ -12,9 +12,7 @@ use crate::{
 
 pub(crate) struct Caddy;
 
-behind!(through, Caddy, Form::Through);
-behind!(forward_auth, Caddy, Form::ForwardAuth);
-behind!(links, Caddy, Form::Links);
+behind!(Caddy);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_need_not_sign_in_is_nobody() {

@@ -12,9 +12,7 @@ use crate::{
 
 pub(crate) struct Envoy;
 
-behind!(through, Envoy, Form::Through);
-behind!(forward_auth, Envoy, Form::ForwardAuth);
-behind!(links, Envoy, Form::Links);
+behind!(Envoy);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_need_not_sign_in_is_nobody() {

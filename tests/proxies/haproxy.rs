@@ -13,9 +13,7 @@ use crate::{
 
 pub(crate) struct Haproxy;
 
-behind!(through, Haproxy, Form::Through);
-behind!(forward_auth, Haproxy, Form::ForwardAuth);
-behind!(links, Haproxy, Form::Links);
+behind!(Haproxy);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_need_not_sign_in_is_nobody() {
@@ -61,6 +59,34 @@ async fn a_script_that_fails_lets_nobody_in() {
     let answer = visitor.get("/orders").await;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(stand.application.asked().is_empty());
+}
+
+/// With the line of the file that is commented out in place of the one that is not.
+struct ByProxyProtocol;
+
+impl Balancer for ByProxyProtocol {
+    fn is_installed() -> bool {
+        Haproxy::is_installed()
+    }
+
+    fn commands(form: Form, place: &Place) -> Vec<Command> {
+        let file = write(form, place)
+            .replace(&format!("    server gate-a {}\n", place.gate), "")
+            .replace("    # server gate-a", "    server gate-a")
+            .write(place.dir.join("haproxy.cfg"));
+        vec![haproxy(&file)]
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_the_proxy_protocol_a_visitors_address_is_the_visitors_too() {
+    let change = |gate: Deployed| gate.replace("\"x-forwarded-for\"", "\"proxy-protocol\"");
+    let stand = Stand::with::<ByProxyProtocol>(Form::Through, change).await;
+    let Some(mut stand) = stand else { return };
+    signing_in::a_link_signs_in_once(&mut stand).await;
+    addresses::the_application_is_told_the_visitors_own(&mut stand).await;
+    addresses::a_bound_link_works_from_there_alone(&mut stand).await;
+    stand.logs_hold_no_secret().await;
 }
 
 /// HAProxy before nginx before the gate, with TLS between them too.

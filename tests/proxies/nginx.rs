@@ -16,9 +16,7 @@ use crate::{
 
 pub(crate) struct Nginx;
 
-behind!(through, Nginx, Form::Through);
-behind!(forward_auth, Nginx, Form::ForwardAuth);
-behind!(links, Nginx, Form::Links);
+behind!(Nginx);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_need_not_sign_in_is_nobody() {

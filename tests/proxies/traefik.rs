@@ -12,9 +12,7 @@ use crate::{
 
 pub(crate) struct Traefik;
 
-behind!(through, Traefik, Form::Through);
-behind!(forward_auth, Traefik, Form::ForwardAuth);
-behind!(links, Traefik, Form::Links);
+behind!(Traefik);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_need_not_sign_in_is_nobody() {

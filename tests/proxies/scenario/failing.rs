@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::{
+    scenario::traffic::HANDSHAKE,
     stand::{Form, Stand},
     support::http::Answer,
 };
@@ -23,14 +24,8 @@ pub(crate) async fn without_the_gate_all_is_closed(stand: &mut Stand) {
             assert!((500..505).contains(&answer.status), "{target}: {answer:?}");
         }
     }
-    let websocket = [
-        ("Connection", "Upgrade"),
-        ("Upgrade", "websocket"),
-        ("Sec-WebSocket-Version", "13"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ];
     if stand.form != Form::Links {
-        let answer = signed_in.request("GET", "/socket", &websocket, b"").await;
+        let answer = signed_in.request("GET", "/socket", &HANDSHAKE, b"").await;
         assert!((500..505).contains(&answer.status), "{answer:?}");
     }
     assert_eq!(stand.application.asked().len(), before, "{:?}", stand.application.asked());
@@ -40,10 +35,6 @@ pub(crate) async fn without_the_gate_all_is_closed(stand: &mut Stand) {
 }
 
 pub(crate) async fn a_gate_that_hangs_lets_nobody_in(stand: &mut Stand) {
-    // In the other forms nobody asks it about pages.
-    if stand.form != Form::ForwardAuth {
-        return;
-    }
     let signed_in = stand.signed_in().await;
     let before = stand.application.asked().len();
     stand.freeze_gate();

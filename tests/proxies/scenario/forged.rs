@@ -29,6 +29,21 @@ const NAMES: [&str; 11] = [
     "rEMOTE-uSER",
 ];
 
+/// What some applications take for the path or the host that was asked for: another page than the
+/// one that was judged.
+const ROUTING: [&str; 10] = [
+    "X-Original-URL",
+    "x_original_url",
+    "X.Original.URL",
+    "X-Original_URL",
+    "X-Original-URI",
+    "X_Original_URI",
+    "X-Original-Host",
+    "X_Original_Host",
+    "X-Rewrite-URL",
+    "X_Rewrite_URL",
+];
+
 fn nothing_forged(asked: &[Asked]) {
     for asked in asked {
         for (name, value) in asked.headers.iter().chain(&asked.trailers) {
@@ -37,12 +52,15 @@ fn nothing_forged(asked: &[Asked]) {
     }
 }
 
-/// Each name alone, twice, and named by `Connection`.
+/// Each name alone, those of the gate twice, and named by `Connection`.
 fn attempts() -> Vec<Vec<(&'static str, &'static str)>> {
     let mut all = Vec::new();
     for name in NAMES {
         all.push(vec![(name, "forged")]);
         all.push(vec![(name, "forged-1"), (name, "forged-2")]);
+    }
+    for name in ROUTING {
+        all.push(vec![(name, "/forged")]);
     }
     for listed in ["close, X-Oncegate-User, Remote-User", "X-Oncegate-Assertion, close"] {
         all.push(vec![
@@ -52,7 +70,7 @@ fn attempts() -> Vec<Vec<(&'static str, &'static str)>> {
             ("Remote-User", "forged"),
         ]);
     }
-    assert!(all.len() > 20);
+    assert!(all.len() > 30);
     all
 }
 
@@ -124,13 +142,14 @@ pub(crate) async fn nor_does_what_stands_in_trailers(stand: &mut Stand) {
     let headers =
         [("Transfer-Encoding", "chunked"), ("Trailer", "X-Oncegate-User"), ("Connection", "close")];
     let mut request = visitor.head("POST", "/orders", &headers) + "\r\n4\r\nbody\r\n0\r\n";
-    for name in NAMES {
+    let names = || NAMES.iter().chain(&ROUTING);
+    for name in names() {
         request.extend([name, ": forged\r\n"]);
     }
     let answer = visitor.raw(request + "\r\n").await;
     assert!(matches!(answer.status, 200 | 400 | 411), "{answer:?}");
     // The same over HTTP/2, where a body of known length has trailers too.
-    let trailers: HeaderMap = NAMES.iter().map(|name| (lower(name), FORGED)).map(parsed).collect();
+    let trailers: HeaderMap = names().map(|name| (lower(name), FORGED)).map(parsed).collect();
     assert!(trailers.len() > 5, "{trailers:?}");
     for measured in [true, false] {
         let answer = visitor.post_with_trailers("/orders", measured, &trailers).await;
@@ -176,9 +195,6 @@ pub(crate) async fn nobody_gets_in_under_another_name_of_the_site(stand: &mut St
 }
 
 pub(crate) async fn a_callback_is_not_a_visitors_to_make(stand: &mut Stand) {
-    if stand.form != Form::Links {
-        return;
-    }
     // {"sub":"forged"}, as the gate's own would come.
     let assertion = "e30.eyJzdWIiOiJmb3JnZWQifQ.e30";
     for target in ["/sso", "/sso?x=1", "//sso", "/./sso", "/a/../sso", "/%73so", "/sso/", "/sso;a"]

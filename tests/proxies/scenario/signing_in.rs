@@ -70,9 +70,6 @@ pub(crate) async fn a_link_on_a_page_lands_there_without_it(stand: &mut Stand) {
 }
 
 pub(crate) async fn a_script_is_told_and_not_sent_anywhere(stand: &mut Stand) {
-    if stand.form == Form::Links {
-        return;
-    }
     for method in ["GET", "POST"] {
         let answer = stand.visitor().script().request(method, "/api/orders", &[], b"").await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "sign_in_required"), "{method}");
@@ -112,17 +109,11 @@ pub(crate) async fn a_long_name_arrives_whole(stand: &mut Stand) {
 const SIGN_IN: &str = "https://login.example.com/?from=panel";
 
 /// The gate's configuration with such a page.
-pub(crate) fn with_a_page_to_sign_in_at(form: Form) -> impl FnOnce(Deployed) -> Deployed {
-    move |gate| match form {
-        Form::Links => gate,
-        _ => gate.replace("anonymous = \"refuse\"", format!("anonymous = \"{SIGN_IN}\"")),
-    }
+pub(crate) fn with_a_page_to_sign_in_at(gate: Deployed) -> Deployed {
+    gate.replace("anonymous = \"refuse\"", format!("anonymous = \"{SIGN_IN}\""))
 }
 
 pub(crate) async fn people_are_sent_to_sign_in(stand: &mut Stand) {
-    if stand.form == Form::Links {
-        return;
-    }
     for (method, status) in [("GET", 302), ("POST", 303)] {
         let sent = stand.browser().request(method, "/orders?a=b", &[], b"").await;
         assert_eq!((sent.status, sent.header("location")), (status, Some(SIGN_IN)), "{method}");
