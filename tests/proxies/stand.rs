@@ -167,6 +167,15 @@ impl Stand {
     /// Has the gate do nothing, without closing anything.
     pub(crate) fn freeze_gate(&self) {
         self.signal_gate(Signal::STOP);
+        // A thread that is amid something goes on until the kernel has it.
+        let tasks = format!("/proc/{}/task", self.gate.as_ref().unwrap().id());
+        let stands = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+            stat.rsplit(") ").next().unwrap().starts_with('T')
+        };
+        while !std::fs::read_dir(&tasks).unwrap().all(stands) {
+            std::thread::yield_now();
+        }
     }
 
     /// Has it go on from there.

@@ -108,3 +108,12 @@ pub(crate) async fn parameters_are_not_logged(stand: &mut Stand) {
         }
     }
 }
+
+/// With which applications verify what the gate says; nobody need sign in for them.
+pub(crate) async fn the_keys_are_where_applications_look(stand: &mut Stand) {
+    let before = stand.application.asked().len();
+    let answer = stand.visitor().get("/.well-known/jwks.json").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["keys"][0]["kty"], "OKP");
+    assert_eq!(stand.application.asked().len(), before);
+}

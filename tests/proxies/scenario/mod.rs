@@ -57,6 +57,7 @@ macro_rules! behind {
             entrances::plain_http_leads_to_https,
             entrances::another_host_leads_nowhere,
             entrances::parameters_are_not_logged,
+            entrances::the_keys_are_where_applications_look,
         }
     };
     (@where_the_gate_judges $balancer:ty, $form:expr) => {
