@@ -29,6 +29,7 @@ use crate::{
 
 mod handed_over;
 mod listeners;
+mod open_files;
 mod running;
 mod stores;
 mod tls;
@@ -55,9 +56,7 @@ pub async fn start(
     if let Ok([public, api, admin]) = listeners.addresses() {
         config.listen = Listen { public, api, admin, ..config.listen };
     }
-    for warning in &config.warnings {
-        warn!("{warning}");
-    }
+    look_around(&config);
     let (near_trigger, near) = shutdown::channel();
     let (here_trigger, here) = shutdown::channel();
     let (admin_trigger, admin_here) = shutdown::channel();
@@ -162,6 +161,14 @@ pub async fn start(
             connections: admin_end.connections,
         },
     })
+}
+
+/// Says what is worth a word, and takes the files that are allowed.
+fn look_around(config: &Config) {
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    open_files::raise(config.limits.max_connections);
 }
 
 /// How fast each caller may ask, by its name.

@@ -8,16 +8,27 @@
 
 mod support;
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 
+use oncegate::ops::clock::{Clock, rfc3339};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+};
 use serde_json::{Value, json};
 use support::{
     certificates::{self, Curl, Made, Seen, with_tls},
     gate::{BILLING, NARROW},
     http::Client,
     installed,
-    process::{At, Home},
+    process::{At, Home, PATIENCE},
 };
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// Callers that have nothing but a certificate, beside those with keys.
 const CALLERS: &str = r#"
@@ -176,7 +187,7 @@ async fn a_certificate_that_cannot_be_verified_ends_the_handshake() {
             let seen = ask(at, &home, Some(certificate), key).await;
             assert_eq!(seen.status, 0, "{certificate}: {seen:?}");
             refused += 1;
-            assert_eq!(without_tls(at).await, refused, "{certificate}");
+            without_tls(at, refused).await;
         }
     }
 }
@@ -195,24 +206,140 @@ async fn what_was_taken_back_is_refused_and_so_is_everybody_once_the_list_is_out
     list(dir, &["billing"], "30").await;
     process.says("the certificate changed\"").await;
     let seen = ask(at, &home, Some("billing"), None).await;
-    assert_eq!((seen.status, without_tls(at).await), (0, 1), "{seen:?}");
+    assert_eq!(seen.status, 0, "{seen:?}");
+    without_tls(at, 1).await;
     assert_eq!(ask(at, &home, Some("reports"), None).await.status, 201);
 
     list(dir, &[], "0").await;
     process.says("the certificate changed\"").await;
     let seen = ask(at, &home, Some("reports"), None).await;
-    assert_eq!((seen.status, without_tls(at).await), (0, 2), "{seen:?}");
+    assert_eq!(seen.status, 0, "{seen:?}");
+    without_tls(at, 2).await;
     assert_eq!(ask(at, &home, None, Some(BILLING)).await.status, 201);
 }
 
-/// Connections to the API with which there was no TLS.
-async fn without_tls(at: At) -> usize {
-    let text = Client::new(at.admin).get("/metrics").await.text().to_owned();
-    let name = "oncegate_connections_unserved_total{listener=\"api\",why=\"tls\"} ";
-    text.lines().find_map(|line| line.strip_prefix(name)?.parse().ok()).unwrap_or_default()
+#[tokio::test]
+async fn a_list_that_goes_out_of_date_is_told_of_before_and_after() {
+    if !installed::programs(&["openssl", "curl"]) {
+        return;
+    }
+    let home = home(", client_crl = \"crl.pem\"").await;
+    let dir = home.dir.path();
+    for (days, starts, checks) in [
+        // What is made anew every day has always a day left.
+        ("1", None, "crl.pem is good until 20"),
+        ("30", None, "crl.pem is good until 20"),
+        ("13 of many", Some("client_crl expires soon; renew it"), "warning: "),
+        ("0", Some("client_crl is out of date: no caller's certificate is taken"), "out of date"),
+    ] {
+        list(dir, &[], days).await;
+        let mut check = Command::new(env!("CARGO_BIN_EXE_oncegate"));
+        let check =
+            certificates::run(check.args(["check", "--config"]).arg(dir.join("oncegate.toml")));
+        assert!(check.contains(checks), "{days}: {check}");
+        assert_eq!(check.contains("warning"), starts.is_some(), "{days}: {check}");
+        let (process, at) = home.start().await;
+        let said = process.said.join("\n");
+        assert_eq!(said.contains("listen.tls."), starts.is_some(), "{days}: {said}");
+        assert!(starts.is_none_or(|starts| said.contains(starts)), "{days}: {said}");
+        let text = Client::new(at.admin).get("/metrics").await.text().to_owned();
+        let name = "oncegate_certificate_expires{certificate=\"client_crl\"} ";
+        let expires: u64 =
+            text.lines().find_map(|line| line.strip_prefix(name)?.parse().ok()).unwrap();
+        let left = expires.saturating_sub(Clock::default().now()).div_ceil(24 * 3_600);
+        let expected = days.split(' ').next().unwrap();
+        assert_eq!(left.to_string(), expected, "{days}");
+    }
 }
 
-/// Writes what the authority took back; good for so many days, of which 0 are over in a second.
+#[tokio::test]
+async fn on_a_connection_that_is_kept_too_a_certificate_counts_as_long_as_it_is_believed() {
+    if !installed::programs(&["openssl", "curl"]) {
+        return;
+    }
+    let home = home(", client_crl = \"crl.pem\"").await;
+    // A connection that is kept is kept for as long as this takes.
+    let limits = "[limits]\nheader_timeout = \"10m\"\n[listen]";
+    home.reconfigure(|text| text.replacen("[listen]", limits, 1));
+    let dir = home.dir.path();
+    list(dir, &[], "30").await;
+    let (mut process, at) = home.start().await;
+    let mut billing = Kept::open(at, dir, "billing").await;
+    let mut reports = Kept::open(at, dir, "reports").await;
+    let mut mailer = Kept::open(at, dir, "mailer").await;
+    for kept in [&mut billing, &mut reports, &mut mailer] {
+        assert_eq!(kept.ask().await, (201, false));
+    }
+    list(dir, &["billing"], "30").await;
+    process.says("the certificate changed\"").await;
+    // Once: whoever has another one by now is to begin anew with it.
+    assert_eq!(billing.ask().await, (401, true));
+    assert_eq!(reports.ask().await, (201, false), "it was not taken back");
+
+    // It goes out of date while nothing changes.
+    list(dir, &[], "soon").await;
+    process.says("the certificate changed\"").await;
+    let refused = async { while reports.ask().await != (401, true) {} };
+    tokio::time::timeout(PATIENCE, refused).await.expect("the list is out of date");
+
+    list(dir, &[], "30").await;
+    process.says("the certificate changed\"").await;
+    assert_eq!(mailer.ask().await, (201, false));
+    fs::rename(dir.join("other-ca.pem"), dir.join("ca.pem")).unwrap();
+    process.says("the certificate changed\"").await;
+    assert_eq!(mailer.ask().await, (401, true), "whoever signed it is not believed any more");
+}
+
+/// A connection to the API that is kept, with a certificate of the client's own.
+struct Kept(TlsStream<TcpStream>);
+
+impl Kept {
+    async fn open(at: At, dir: &Path, name: &str) -> Self {
+        let file = |end: &str| dir.join(format!("{name}.{end}"));
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(dir.join("ca.pem")).unwrap()).unwrap();
+        let chain = vec![CertificateDer::from_pem_file(file("pem")).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(file("key")).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)
+            .unwrap();
+        let stream = TcpStream::connect(at.api).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        Self(TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap())
+    }
+
+    /// Asks for a link: the status, and whether that is the connection's last answer.
+    async fn ask(&mut self) -> (u16, bool) {
+        let body = r#"{"user":"joe"}"#;
+        let length = body.len();
+        let request = format!(
+            "POST /v1/links HTTP/1.1\r\nHost: localhost\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        self.0.write_all(request.as_bytes()).await.unwrap();
+        let (mut answer, mut buffer) = (String::new(), [0; 8192]);
+        // Every answer of the API is one object.
+        while !answer.ends_with('}') {
+            let read = self.0.read(&mut buffer).await.unwrap();
+            assert_ne!(read, 0, "closed after {answer:?}");
+            answer += std::str::from_utf8(&buffer[..read]).unwrap();
+        }
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer.to_ascii_lowercase().contains("\r\nconnection: close\r\n"))
+    }
+}
+
+/// Waits until there was no TLS with so many connections to the API.
+async fn without_tls(at: At, connections: usize) {
+    let metric = "oncegate_connections_unserved_total{listener=\"api\",why=\"tls\"}";
+    at.counts(metric, connections).await;
+}
+
+/// Writes what the authority took back; good for so many days, of which 0 are over in a second, and
+/// "soon" is in a few, and "13 of many" are the last of years.
 async fn list(dir: &Path, taken_back: &[&str], days: &str) {
     let config =
         "[ca]\ndefault_ca = d\n[d]\ndatabase = index\ncrlnumber = number\ndefault_md = sha256\n";
@@ -227,8 +354,14 @@ async fn list(dir: &Path, taken_back: &[&str], days: &str) {
     for name in taken_back {
         openssl(&["-revoke", &format!("{name}.pem")]);
     }
-    let until = if days == "0" { ["-crlsec", "1"] } else { ["-crldays", days] };
-    openssl(&["-gencrl", until[0], until[1], "-out", "crl.new"]);
+    let last_days = rfc3339(Clock::default().now() + 13 * 24 * 3_600).replace(['-', ':', 'T'], "");
+    let until = match days {
+        "0" => vec!["-crlsec", "1"],
+        "soon" => vec!["-crlsec", "6"],
+        "13 of many" => vec!["-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", &last_days],
+        days => vec!["-crldays", days],
+    };
+    openssl(&[&["-gencrl", "-out", "crl.new"], &until[..]].concat());
     if days == "0" {
         // Out of date by the time it is looked at.
         tokio::time::sleep(Duration::from_millis(2_100)).await;

@@ -194,10 +194,9 @@ async fn a_head_that_is_too_large_is_refused_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn who_begins_and_does_not_go_on_is_closed() {
-    let gate = Gate::with(|text| {
-        text.replace("[listen]", "[limits]\nheader_timeout = \"300ms\"\n[listen]")
-    })
-    .await;
+    let gate =
+        Gate::with(|text| text.replace("[listen]", "[limits]\nheader_timeout = \"1s\"\n[listen]"))
+            .await;
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     for at in [gate.public_at(), gate.api_at()] {
         for begun in [&b""[..], b"P", b"PRI", &preface[..20], preface, b"GET / HTTP/1.1\r\n"] {

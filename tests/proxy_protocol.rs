@@ -25,6 +25,7 @@ use support::{
     gate::{Gate, PANEL},
     http::{Client, Connection},
     installed,
+    ports::free_address,
     process::{Home, PATIENCE},
     upstream::header,
     vendors,
@@ -170,7 +171,7 @@ async fn unserved(gate: &Gate, why: &str) -> usize {
 #[tokio::test]
 async fn half_a_header_is_waited_for_no_longer_than_a_head() {
     let gate = Gate::with(|text| {
-        let limits = "[limits]\nheader_timeout = \"300ms\"\n[listen]";
+        let limits = "[limits]\nheader_timeout = \"1s\"\n[listen]";
         text.replace("[listen]", limits).replace("[listen]", LISTEN)
     })
     .await;
@@ -306,17 +307,13 @@ impl Drop for Haproxy {
     }
 }
 
-fn free() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 #[tokio::test]
 async fn a_real_haproxy_tells_whom_it_serves_and_so_do_two_in_a_row() {
     if !installed::all(&[("haproxy", Command::new("haproxy").arg("-v").output().is_ok())]) {
         return;
     }
     let gate = gate().await;
-    let [one, two, outer, inner] = [free(), free(), free(), free()];
+    let [one, two, outer, inner] = [(); 4].map(|()| free_address());
     let to = gate.public_at();
     let configuration = format!(
         "listen one\n  bind {one}\n  server gate {to} send-proxy check inter 100ms\n\

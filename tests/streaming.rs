@@ -292,8 +292,7 @@ async fn a_client_that_breaks_its_upload_off_ends_it_for_the_upstream_too() {
 #[tokio::test]
 async fn an_upload_that_stands_still_is_refused_and_lets_go_of_the_upstream() {
     let mut upstream = Wire::listen().await;
-    let change =
-        |text: String| text.replace("[links]", "[limits]\nbody_timeout = \"200ms\"\n[links]");
+    let change = |text: String| text.replace("[links]", "[limits]\nbody_timeout = \"2s\"\n[links]");
     let gate = upstream.gate(change).await;
     let cookie = gate.sign_in().await;
     let mut connection = Connection::open(gate.public_at()).await.unwrap();

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use tracing::{info, warn};
 
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
         clock::{Clock, rfc3339},
         metrics::{Certificate, Listener, Metrics},
     },
-    store::certificates::{Certificates, SOON, Watch},
+    store::certificates::{Certificates, SOON, Server, Watch},
 };
 
 /// How often it is said that a certificate expires soon, in seconds.
@@ -24,8 +23,8 @@ const AGAIN: u64 = 24 * 3_600;
 /// With what TLS begins on the listeners.
 #[derive(Debug)]
 pub(super) struct Tls {
-    public: Arc<ArcSwap<ServerConfig>>,
-    api: Arc<ArcSwap<ServerConfig>>,
+    public: Arc<ArcSwap<Server>>,
+    api: Arc<ArcSwap<Server>>,
     clock: Clock,
     metrics: Metrics,
     followed: Mutex<Followed>,
@@ -35,8 +34,15 @@ pub(super) struct Tls {
 struct Followed {
     watch: Watch,
     in_use: Certificates,
-    /// When it was last said that one expires soon.
-    said: u64,
+    /// What was last said of each.
+    said: [Option<Said>; 3],
+}
+
+/// When it was said that one expires soon, or that it has.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    at: u64,
+    is_over: bool,
 }
 
 impl Tls {
@@ -56,7 +62,7 @@ impl Tls {
             api: Arc::new(ArcSwap::new(in_use.api.clone())),
             clock: clock.clone(),
             metrics: metrics.clone(),
-            followed: Mutex::new(Followed { watch, in_use, said: 0 }),
+            followed: Mutex::new(Followed { watch, in_use, said: [None; 3] }),
         };
         tls.look();
         Ok(Some(Arc::new(tls)))
@@ -70,10 +76,10 @@ impl Tls {
         match followed.watch.changed() {
             None => {}
             Some(Ok(new)) => {
-                info!(expires = rfc3339(new.expires), "the certificate changed");
                 self.public.store(new.public.clone());
                 self.api.store(new.api.clone());
-                (followed.in_use, followed.said) = (new, 0);
+                info!(expires = rfc3339(new.expires), "the certificate changed");
+                (followed.in_use, followed.said) = (new, [None; 3]);
             }
             Some(Err(why)) => {
                 warn!(%why, "the certificate changed and cannot be used; the old one stays");
@@ -84,22 +90,33 @@ impl Tls {
 
     fn tell(&self, followed: &mut Followed) {
         let now = self.clock.now();
-        let Certificates { expires, client_ca_expires, .. } = followed.in_use;
-        let all = [("cert", Some(expires)), ("client_ca", client_ca_expires)];
-        let mut said = false;
-        for (certificate, expires) in all {
-            let Some(expires) = expires else { continue };
+        let Certificates { expires, client_ca_expires, client_crl, .. } = followed.in_use;
+        let all = [
+            ("cert", Some((expires, SOON))),
+            ("client_ca", client_ca_expires.map(|expires| (expires, SOON))),
+            ("client_crl", client_crl.map(|list| (list.expires, list.soon()))),
+        ];
+        for ((certificate, expires), said) in all.into_iter().zip(&mut followed.said) {
+            let Some((expires, soon)) = expires else { continue };
             let gauge =
                 self.metrics.certificate_expires.get_or_create(&Certificate { certificate });
             gauge.set(i64::try_from(expires).unwrap_or(i64::MAX));
-            if expires.saturating_sub(now) < SOON && now.saturating_sub(followed.said) >= AGAIN {
-                let expires = rfc3339(expires);
-                warn!(expires, "listen.tls.{certificate} expires soon; renew it");
-                said = true;
+            let is_over = expires <= now;
+            let again = said
+                .is_none_or(|said| said.is_over != is_over || now.saturating_sub(said.at) >= AGAIN);
+            if expires.saturating_sub(now) >= soon && !is_over || !again {
+                continue;
             }
-        }
-        if said {
-            followed.said = now;
+            *said = Some(Said { at: now, is_over });
+            let expires = rfc3339(expires);
+            match (certificate, is_over) {
+                ("client_crl", true) => warn!(
+                    expires,
+                    "listen.tls.client_crl is out of date: no caller's certificate is taken; renew it"
+                ),
+                (_, true) => warn!(expires, "listen.tls.{certificate} has expired; renew it"),
+                (_, false) => warn!(expires, "listen.tls.{certificate} expires soon; renew it"),
+            }
         }
     }
 }

@@ -52,10 +52,23 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
         writeln!(out, "{} is good", path.display())?;
     }
     if let Some(tls) = &config.listen.tls {
-        let clock: Arc<dyn TimeProvider> = Arc::new(Clock::default());
+        let clock = Clock::default();
+        let now = clock.now();
+        let clock: Arc<dyn TimeProvider> = Arc::new(clock);
         let certificates = certificates::load(tls, &clock)?;
         let until = rfc3339(certificates.expires);
         writeln!(out, "{} is good until {until}", tls.cert.display())?;
+        if let (Some(path), Some(list)) = (&tls.client_crl, certificates.client_crl) {
+            let (path, until) = (path.display(), rfc3339(list.expires));
+            if list.expires <= now {
+                let so = "no caller's certificate is taken; renew it";
+                writeln!(out, "  warning: {path} is out of date since {until}: {so}")?;
+            } else if list.expires.saturating_sub(now) < list.soon() {
+                writeln!(out, "  warning: {path} is good until {until}; renew it")?;
+            } else {
+                writeln!(out, "{path} is good until {until}")?;
+            }
+        }
     }
     let (keyring, _) = keys::load(&config.keys_dir)?;
     writeln!(out, "signing key {}, in {}", keyring.current_kid(), config.keys_dir.display())?;

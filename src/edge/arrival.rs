@@ -10,21 +10,22 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
+use arc_swap::ArcSwap;
 use proxy_protocol_rs::{Command, ParseError, ProxyInfo, V2_SIGNATURE};
-use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
     edge::{
         connection::{Connection, Told},
+        shown::Shown,
         stream::{FirstBytes, Stream},
     },
     gate::{
         certificate::CertificateName,
         client_ip::{ClientIp, Networks},
     },
-    store::certificates,
+    store::certificates::{self, Server},
 };
 
 /// What a client of HTTP/2 sends first (RFC 9113, 3.4).
@@ -41,6 +42,8 @@ pub(super) struct Arrived {
     pub(super) stream: Stream,
     pub(super) version: HttpVersion,
     pub(super) connection: Connection,
+    /// The certificate that gave it its names.
+    pub(super) shown: Option<Shown>,
 }
 
 /// Which HTTP is spoken.
@@ -74,7 +77,7 @@ pub(super) async fn arrive(
     stream: TcpStream,
     peer: SocketAddr,
     proxies: Option<&Networks>,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<&Arc<ArcSwap<Server>>>,
 ) -> Result<Arrived, NotArrived> {
     let mut first = FirstBytes::new(stream);
     let mut connection = Connection::plain(peer);
@@ -83,9 +86,10 @@ pub(super) async fn arrive(
     }
     let Some(tls) = tls else {
         let version = version(&mut first).await?;
-        return Ok(Arrived { stream: Stream::Plain(first), version, connection });
+        return Ok(Arrived { stream: Stream::Plain(first), version, connection, shown: None });
     };
-    let stream = TlsAcceptor::from(tls).accept(first).await.map_err(NotArrived::Tls)?;
+    let config = tls.load().config.clone();
+    let stream = TlsAcceptor::from(config).accept(first).await.map_err(NotArrived::Tls)?;
     let (_, session) = stream.get_ref();
     let version = match session.alpn_protocol() {
         Some(b"h2") => HttpVersion::Two,
@@ -93,11 +97,15 @@ pub(super) async fn arrive(
     };
     connection.secure = true;
     // Who sent one was verified.
-    if let Some(certificate) = session.peer_certificates().and_then(<[_]>::first) {
-        let names: Vec<CertificateName> = certificates::names(certificate);
-        connection.names = names.into();
-    }
-    Ok(Arrived { stream: Stream::Tls(Box::new(stream)), version, connection })
+    let shown = session.peer_certificates().map(|chain| {
+        if let Some(certificate) = chain.first() {
+            let names: Vec<CertificateName> = certificates::names(certificate);
+            connection.names = names.into();
+        }
+        let chain = chain.iter().map(|certificate| certificate.clone().into_owned());
+        Shown::new(chain.collect(), tls.clone())
+    });
+    Ok(Arrived { stream: Stream::Tls(Box::new(stream)), version, connection, shown })
 }
 
 /// Reads a PROXY header, and not a byte beyond it.

@@ -5,16 +5,15 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::Poll,
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{
     HeaderValue, Method, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, HeaderMap},
 };
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::Body as _;
 use hyper::{
     Request, Response,
     body::Incoming,
@@ -29,10 +28,11 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{
     edge::{
+        answering::Answering,
         arrival::{Arrived, HttpVersion},
-        body::{self, Body, BodyError},
+        body::{self, Body},
         connection::Connection,
-        places::{Activity, UnderWay},
+        places::Activity,
         stream::Holding,
     },
     ops::shutdown::Shutdown,
@@ -45,6 +45,11 @@ const MAX_HEAD: u32 = 64 * 1024;
 pub(super) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// How long a client of HTTP/2 that has nothing under way may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// The same where another connection waits for its place.
+const GIVING_WAY: Duration = Duration::from_millis(100);
+/// How long a client may take nothing of what is sent to it, or be silent when the kernel asks
+/// whether it is still there.
+pub(super) const GONE: Duration = Duration::from_secs(120);
 
 /// Requests at once on one connection.
 const MAX_STREAMS: u32 = 100;
@@ -88,16 +93,21 @@ where
     F: Future<Output = Response<Body>> + Send + 'static,
     H: Send + Unpin + 'static,
 {
-    let Arrived { stream, version, connection: reached } = arrived;
+    let Arrived { stream, version, connection, shown } = arrived;
     let (near, activity) = (terms.near.clone(), terms.activity.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let (under_way, near) = (activity.begin(), near.clone());
         let only_head = version == HttpVersion::Two && request.method() == Method::HEAD;
-        let answer = answer(reached.clone(), request);
+        let mut reached = connection.clone();
+        let is_over = shown.as_ref().is_some_and(|shown| !shown.counts());
+        if is_over {
+            reached.names = Arc::from([]);
+        }
+        let answer = answer(reached, request);
         async move {
             let mut response = answer.await;
             if version == HttpVersion::One
-                && near.is_triggered()
+                && (is_over || near.is_triggered())
                 && response.status() != StatusCode::SWITCHING_PROTOCOLS
             {
                 say_that_it_is_the_last(response.headers_mut());
@@ -105,10 +115,11 @@ where
             if only_head {
                 without_its_body(&mut response);
             }
-            Ok::<_, Infallible>(response.map(|body| Answering { body, _under_way: under_way }))
+            Ok::<_, Infallible>(response.map(|body| Answering::new(body, under_way)))
         }
     });
-    let io = TokioIo::new(Holding { stream, _held: held });
+    let activity = terms.activity.clone();
+    let io = TokioIo::new(Holding { stream, activity, _held: held });
     match version {
         HttpVersion::One => {
             let connection = http1::Builder::new()
@@ -169,15 +180,17 @@ where
             () = near.wait(), if !is_near => is_near = true,
             () = here.wait() => break,
             () = activity.gives_way() => {
+                // It was idle when it was chosen; what it has asked for since is answered.
                 close(connection.as_mut());
-                // What is to be said of it is said at once, or not at all.
-                return poll_fn(|cx| Poll::Ready(at_once(connection.as_mut().poll(cx)))).await;
+                drop(may_ask);
+                return goodbye(connection, &activity, GIVING_WAY).await;
             }
             // Of HTTP/1.1 the server sees to it.
             () = activity.idle_for(header_timeout), if multiplexed => {
                 close(connection.as_mut());
-                return goodbye(connection, &activity).await;
+                return goodbye(connection, &activity, GOODBYE).await;
             }
+            () = activity.untaken_for(GONE) => return Ok(()),
         }
     }
     let ended_or_asked = poll_fn(|cx| match connection.as_mut().poll(cx) {
@@ -191,25 +204,24 @@ where
     }
     close(connection.as_mut());
     drop(may_ask);
-    if multiplexed { goodbye(connection, &activity).await } else { connection.await }
+    if multiplexed { goodbye(connection, &activity, GOODBYE).await } else { connection.await }
 }
 
-/// Waits for the end of a connection that was closed, as long as something is under way on it.
-async fn goodbye<C>(connection: Pin<&mut C>, activity: &Activity) -> hyper::Result<()>
+/// Waits for the end of a connection that was closed, as long as something is under way on it, and
+/// for so long when nothing is.
+async fn goodbye<C>(
+    connection: Pin<&mut C>,
+    activity: &Activity,
+    time: Duration,
+) -> hyper::Result<()>
 where
     C: Future<Output = hyper::Result<()>>,
 {
     tokio::select! {
         biased;
         ended = connection => ended,
-        () = activity.idle_for(GOODBYE) => Ok(()),
-    }
-}
-
-fn at_once(polled: Poll<hyper::Result<()>>) -> hyper::Result<()> {
-    match polled {
-        Poll::Ready(ended) => ended,
-        Poll::Pending => Ok(()),
+        () = activity.idle_for(time) => Ok(()),
+        () = activity.untaken_for(GONE) => Ok(()),
     }
 }
 
@@ -226,28 +238,228 @@ fn without_its_body(response: &mut Response<Body>) {
     }
 }
 
-/// The body of an answer, which is under way until all of it is written.
-struct Answering {
-    body: Body,
-    _under_way: UnderWay,
-}
+#[cfg(test)]
+mod tests {
+    use std::task::Context;
 
-impl HttpBody for Answering {
-    type Data = Bytes;
-    type Error = BodyError;
+    use bytes::Bytes;
+    use http_body::Frame;
+    use http_body_util::BodyExt as _;
+    use prometheus_client::metrics::gauge::Gauge;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpStream},
+        sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        task::JoinHandle,
+    };
+    use tokio_util::task::TaskTracker;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+    use super::*;
+    use crate::{
+        edge::{
+            body::BodyError,
+            places::{Listed, Places},
+            stream::{FirstBytes, Stream},
+        },
+        ops::shutdown::{self, Trigger},
+    };
+
+    /// Longer than anything may take.
+    const LONG: Duration = Duration::from_secs(300);
+    const ASKS: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    /// One conversation, whose answers the test gives.
+    struct Conversation {
+        client: TcpStream,
+        first: FirstBytes,
+        listed: Listed,
+        terms: Terms,
+        _triggers: [Trigger; 2],
+        _still: std::sync::mpsc::Sender<()>,
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+    /// A conversation that goes on.
+    struct GoesOn {
+        listed: Listed,
+        ended: JoinHandle<hyper::Result<()>>,
+        asked: UnboundedReceiver<()>,
+        answers: UnboundedSender<Body>,
+        _triggers: [Trigger; 2],
+        _still: std::sync::mpsc::Sender<()>,
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    /// Lets time pass, second by second; in each everybody does what there is to do.
+    async fn pass(time: Duration) {
+        for _ in 0..time.as_secs() {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            for _ in 0..4 {
+                // Long enough for all others to be polled, however many steps that takes them.
+                let (_still, over) = std::sync::mpsc::channel::<()>();
+                let pause = move || over.recv_timeout(Duration::from_micros(200));
+                let _ = tokio::task::spawn_blocking(pause).await.unwrap();
+            }
+        }
+    }
+
+    impl Conversation {
+        async fn new() -> Self {
+            // As long as a thread has something to do, time that stands does not move of itself.
+            let (still, over) = std::sync::mpsc::channel::<()>();
+            tokio::task::spawn_blocking(move || over.recv());
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let listed = Places::new(1, Gauge::default()).list();
+            let ((near_trigger, near), (here_trigger, here)) =
+                (shutdown::channel(), shutdown::channel());
+            let terms = Terms {
+                header_timeout: Duration::from_secs(10),
+                near,
+                here,
+                may_ask: TaskTracker::new().token(),
+                activity: listed.activity.clone(),
+            };
+            let first = FirstBytes::new(stream);
+            Self {
+                client,
+                first,
+                listed,
+                terms,
+                _triggers: [near_trigger, here_trigger],
+                _still: still,
+            }
+        }
+
+        fn goes_on(self, version: HttpVersion) -> (TcpStream, GoesOn) {
+            let Self { client, first, listed, terms, _triggers: triggers, _still: still } = self;
+            let connection = Connection::plain(client.local_addr().unwrap());
+            let stream = Stream::Plain(first);
+            let arrived = Arrived { stream, version, connection, shown: None };
+            let ((told, asked), (answers, given)) = (unbounded_channel(), unbounded_channel());
+            let given = Arc::new(tokio::sync::Mutex::new(given));
+            let answer = move |_, _| {
+                told.send(()).unwrap();
+                let given = given.clone();
+                async move { Response::new(given.lock().await.recv().await.unwrap()) }
+            };
+            let ended = tokio::spawn(converse(arrived, (), terms, answer));
+            let goes_on =
+                GoesOn { listed, ended, asked, answers, _triggers: triggers, _still: still };
+            (client, goes_on)
+        }
+    }
+
+    /// A client of HTTP/2 whose streams begin with so large a window, and the head of its answer.
+    async fn asks_by_two(client: TcpStream, window: u32) -> h2::client::ResponseFuture {
+        let mut builder = h2::client::Builder::new();
+        let builder = builder.initial_window_size(window);
+        let (send, connection) = builder.handshake::<_, Bytes>(client).await.unwrap();
+        tokio::spawn(connection);
+        let request = Request::get("http://x/").body(()).unwrap();
+        let mut send = send.ready().await.unwrap();
+        let (answer, _) = send.send_request(request, true).unwrap();
+        // Without this the client says goodbye.
+        tokio::spawn(async move {
+            let _send = send;
+            std::future::pending::<()>().await;
+        });
+        answer
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_came_before_the_connection_gave_way_is_answered() {
+        let mut conversation = Conversation::new().await;
+        conversation.client.write_all(ASKS).await.unwrap();
+        // Read with the first turn, in which it is also told to leave: it was chosen as idle.
+        conversation.first.more().await.unwrap();
+        conversation.listed.activity.is_to_leave();
+        let (mut client, mut goes_on) = conversation.goes_on(HttpVersion::One);
+        goes_on.asked.recv().await.unwrap();
+        pass(LONG).await;
+        goes_on.answers.send(body::full("spent")).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("spent"), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_is_one_of_http_2() {
+        let (client, mut goes_on) = Conversation::new().await.goes_on(HttpVersion::Two);
+        let answer = asks_by_two(client, 65_535).await;
+        goes_on.asked.recv().await.unwrap();
+        goes_on.listed.activity.is_to_leave();
+        pass(LONG).await;
+        goes_on.answers.send(body::full("spent")).unwrap();
+        let mut body = answer.await.unwrap().into_body();
+        assert_eq!(body.data().await.unwrap().unwrap(), "spent");
+        pass(Duration::from_secs(2)).await;
+        assert!(goes_on.ended.is_finished(), "it gives way when that is done");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_gives_way_though_the_client_says_nothing() {
+        for version in [HttpVersion::One, HttpVersion::Two] {
+            let (_client, goes_on) = Conversation::new().await.goes_on(version);
+            pass(Duration::from_secs(1)).await;
+            assert!(!goes_on.ended.is_finished(), "{version:?}");
+            goes_on.listed.activity.is_to_leave();
+            pass(Duration::from_secs(2)).await;
+            assert!(goes_on.ended.is_finished(), "{version:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_slow_client_has_not_read_is_not_cut_off() {
+        // More than the system takes of what nobody reads.
+        const LARGE: usize = 32 << 20;
+        let (mut client, mut goes_on) = Conversation::new().await.goes_on(HttpVersion::One);
+        client.write_all(ASKS).await.unwrap();
+        goes_on.asked.recv().await.unwrap();
+        goes_on.answers.send(body::full(vec![b'x'; LARGE])).unwrap();
+        pass(Duration::from_secs(1)).await;
+        goes_on.listed.activity.is_to_leave();
+        pass(LONG).await;
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.len() > LARGE, "{}", answer.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_no_room_for_an_answer_is_let_go() {
+        let (client, goes_on) = Conversation::new().await.goes_on(HttpVersion::Two);
+        // The rest of it answers every PING.
+        let answer = asks_by_two(client, 1).await;
+        goes_on.answers.send(body::full("more than one byte")).unwrap();
+        let _answer = answer.await.unwrap();
+        pass(GONE / 12 * 11).await;
+        assert!(!goes_on.ended.is_finished());
+        pass(GONE).await;
+        assert!(goes_on.ended.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_an_answer_that_is_silent_is_not() {
+        let (client, goes_on) = Conversation::new().await.goes_on(HttpVersion::Two);
+        let answer = asks_by_two(client, 65_535).await;
+        goes_on.answers.send(Silent.boxed_unsync()).unwrap();
+        let _answer = answer.await.unwrap();
+        pass(LONG).await;
+        assert!(!goes_on.ended.is_finished());
+    }
+
+    /// The body of an answer that has begun, and of which nothing comes.
+    struct Silent;
+
+    impl http_body::Body for Silent {
+        type Data = Bytes;
+        type Error = BodyError;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+            Poll::Pending
+        }
     }
 }

@@ -5,9 +5,11 @@ use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use hyper::{Request, Response, body::Incoming};
 use prometheus_client::metrics::gauge::Gauge;
-use rustix::net::sockopt;
-use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
+use rustix::{io::Errno, net::sockopt};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
@@ -16,19 +18,20 @@ use crate::{
         arrival::{NotArrived, arrive},
         body::Body,
         connection::Connection,
-        converse::{FIRST_REQUEST, Terms, converse},
+        converse::{FIRST_REQUEST, GONE, Terms, converse},
         places::Places,
     },
     gate::client_ip::Networks,
     ops::{metrics::Unserved, shutdown::Shutdown},
+    store::certificates::Server,
 };
 
 /// How long to wait before accepting again when the system has no more files to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// How long a client may take nothing of what is sent to it, or be silent when the kernel asks
-/// whether it is still there.
-const GONE: Duration = Duration::from_secs(120);
+/// The same where a connection was asked to give its own back.
+const GIVEN_BACK: Duration = Duration::from_millis(5);
+/// How often it is said that nothing can be accepted.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// What a listener grants its connections.
 #[derive(Debug, Clone)]
@@ -44,7 +47,7 @@ pub struct Limits {
 #[derive(Debug, Clone, Default)]
 pub struct Front {
     /// With what TLS begins; none: in the clear. New connections take what is there now.
-    pub tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    pub tls: Option<Arc<ArcSwap<Server>>>,
     /// Who must begin with a PROXY header. From others none is taken.
     pub proxies: Option<Networks>,
     /// Open connections.
@@ -89,9 +92,10 @@ where
 {
     let places = Places::new(limits.max_connections, front.open.clone());
     let mut here = end.here.clone();
+    let mut said = None;
     loop {
         let (stream, peer) = tokio::select! {
-            accepted = accept(&listener) => accepted,
+            accepted = accept(&listener, &places, &mut said) => accepted,
             () = here.wait() => return,
         };
         // It was accepted, so it is served, even if there is no place until the end is here.
@@ -132,8 +136,7 @@ async fn serve_one<S, F, H>(
     F: Future<Output = Response<Body>> + Send + 'static,
     H: Send + Unpin + 'static,
 {
-    let tls = front.tls.as_ref().map(|tls| tls.load_full());
-    let arriving = arrive(stream, peer, front.proxies.as_ref(), tls);
+    let arriving = arrive(stream, peer, front.proxies.as_ref(), front.tls.as_ref());
     let began = terms.activity.began();
     let arrived = tokio::select! {
         biased;
@@ -179,16 +182,25 @@ fn set_options(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// The next connection.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+/// The next connection. Where there are no more files for it, the one that is idle the longest
+/// gives way. `said` is when it was last said that none can be accepted.
+async fn accept(
+    listener: &TcpListener,
+    places: &Places,
+    said: &mut Option<Instant>,
+) -> (TcpStream, SocketAddr) {
     loop {
-        match listener.accept().await {
+        let error = match listener.accept().await {
             Ok(accepted) => return accepted,
-            Err(error) => {
-                warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+            Err(error) => error,
+        };
+        if said.is_none_or(|said| said.elapsed() >= AGAIN) {
+            *said = Some(Instant::now());
+            warn!(%error, "cannot accept a connection");
         }
+        let no_file = matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE));
+        let pause = if no_file && places.make_room() { GIVEN_BACK } else { ACCEPT_PAUSE };
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -200,7 +212,7 @@ mod tests {
     async fn who_vanishes_or_does_not_read_is_noticed_by_the_kernel() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = accept(&listener).await;
+        let (stream, _) = listener.accept().await.unwrap();
         set_options(&stream).unwrap();
         assert!(stream.nodelay().unwrap() && sockopt::socket_keepalive(&stream).unwrap());
         assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 120_000);

@@ -3,8 +3,8 @@
 //! | file | what it does |
 //! |---|---|
 //! | `listen`, `places` | connections accepted, their number, letting go |
-//! | `arrival`, `stream`, `connection` | PROXY header, TLS, which HTTP; what is known then |
-//! | `converse` | HTTP/1.1 or HTTP/2, to the end |
+//! | `arrival`, `stream`, `connection`, `shown` | PROXY header, TLS, which HTTP; what is known then |
+//! | `converse`, `answering` | HTTP/1.1 or HTTP/2, to the end |
 //! | `intake` | what a request is: authority, target, client, id |
 //! | `route` | the public listener: which site, which gate path |
 //! | `peer` | other gates' questions |
@@ -41,6 +41,7 @@ use crate::{
 
 pub mod admin;
 mod answer;
+mod answering;
 pub mod api;
 mod arrival;
 pub mod assertions;
@@ -68,6 +69,7 @@ pub mod redeem;
 mod respond;
 pub mod route;
 mod sessions;
+mod shown;
 mod source;
 mod stream;
 mod subject;

@@ -44,15 +44,30 @@ pub(super) struct Activity {
     began: Instant,
     asked: AtomicBool,
     under_way: AtomicUsize,
+    /// Those of them that have something for the client which it has not taken.
+    waiting: AtomicUsize,
+    /// Whether the system took less than was written.
+    is_blocked: AtomicBool,
     /// Since when nothing is under way: milliseconds after it began.
     idle_since: AtomicU64,
+    /// When last something was put there for the client, or taken: counted in the same way.
+    moved: AtomicU64,
     is_to_leave: AtomicBool,
     leave: Notify,
 }
 
-/// A request under way, until its answer is written or it is dropped.
+/// A request under way, until all of its answer is handed to the connection or it is dropped. What
+/// the system has not yet taken of it keeps the connection from being idle
+/// ([`Activity::has_written`]).
 #[derive(Debug)]
-pub(super) struct UnderWay(Arc<Activity>);
+pub(super) struct UnderWay {
+    activity: Arc<Activity>,
+    pieces: AtomicUsize,
+}
+
+/// A piece of an answer that the client has not taken, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Waiting(Arc<UnderWay>);
 
 /// A connection among those that may be asked to give way, until it is dropped.
 pub(super) struct Listed {
@@ -74,14 +89,21 @@ impl Places {
             if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
                 return self.place(Some(permit));
             }
-            if let Some(idle) = self.longest_idle() {
-                idle.is_to_leave();
-            }
+            self.make_room();
             let free = Arc::clone(&self.free).acquire_owned();
             if let Ok(Ok(permit)) = tokio::time::timeout(GIVING_WAY, free).await {
                 return self.place(Some(permit));
             }
         }
+    }
+
+    /// Asks the one that is idle the longest to give way; whether there is one.
+    pub(super) fn make_room(&self) -> bool {
+        let idle = self.longest_idle();
+        if let Some(idle) = &idle {
+            idle.is_to_leave();
+        }
+        idle.is_some()
     }
 
     /// A place beyond their number.
@@ -120,17 +142,41 @@ impl Activity {
             began: Instant::now(),
             asked: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            is_blocked: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
+            moved: AtomicU64::new(0),
             is_to_leave: AtomicBool::new(false),
             leave: Notify::new(),
         }
     }
 
     /// A request has begun.
-    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
+    pub(super) fn begin(self: &Arc<Self>) -> Arc<UnderWay> {
         self.asked.store(true, Ordering::Relaxed);
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        UnderWay(self.clone())
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+        Arc::new(UnderWay { activity: self.clone(), pieces: AtomicUsize::new(0) })
+    }
+
+    /// Whether a request is under way, or an answer not yet written.
+    fn is_busy(&self) -> bool {
+        self.under_way.load(Ordering::Acquire) > 0 || self.is_blocked.load(Ordering::Acquire)
+    }
+
+    /// The system took `all` that was written, or less than that.
+    pub(super) fn has_written(&self, all: bool) {
+        if self.is_blocked.swap(!all, Ordering::AcqRel) && all {
+            self.moves();
+        }
+    }
+
+    fn moves(&self) {
+        self.moved.store(self.age(), Ordering::Release);
+    }
+
+    /// Milliseconds since it was accepted.
+    fn age(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Whether anything was ever asked for.
@@ -145,8 +191,7 @@ impl Activity {
 
     /// How long nothing has been under way. None while something is, and for one that leaves.
     fn idle(&self) -> Option<Duration> {
-        let leaves = self.is_to_leave.load(Ordering::Relaxed);
-        if leaves || self.under_way.load(Ordering::Relaxed) > 0 {
+        if self.is_to_leave.load(Ordering::Relaxed) || self.is_busy() {
             return None;
         }
         let since = Duration::from_millis(self.idle_since.load(Ordering::Relaxed));
@@ -158,7 +203,7 @@ impl Activity {
         let mut until = Instant::now() + time;
         loop {
             tokio::time::sleep_until(until).await;
-            if self.under_way.load(Ordering::Relaxed) > 0 {
+            if self.is_busy() {
                 until = Instant::now() + time;
                 continue;
             }
@@ -171,12 +216,33 @@ impl Activity {
         }
     }
 
+    /// Waits until all that is under way has waited for so long for a client that takes nothing of
+    /// it. Where the system does not take it, it is for the system to say when the client is gone;
+    /// an answer of which there is nothing to take is waited for.
+    pub(super) async fn untaken_for(&self, time: Duration) {
+        loop {
+            let moved = Duration::from_millis(self.moved.load(Ordering::Acquire));
+            let over = self.began + moved + time;
+            if over <= Instant::now() && self.only_waits() {
+                return;
+            }
+            tokio::time::sleep_until(over.max(Instant::now() + time / 4)).await;
+        }
+    }
+
+    fn only_waits(&self) -> bool {
+        let under_way = self.under_way.load(Ordering::Acquire);
+        under_way > 0
+            && self.waiting.load(Ordering::Acquire) == under_way
+            && !self.is_blocked.load(Ordering::Acquire)
+    }
+
     /// Waits until another connection wants its place.
     pub(super) async fn gives_way(&self) {
         self.leave.notified().await;
     }
 
-    fn is_to_leave(&self) {
+    pub(super) fn is_to_leave(&self) {
         self.is_to_leave.store(true, Ordering::Relaxed);
         // Kept for it if it does not wait yet.
         self.leave.notify_one();
@@ -185,10 +251,35 @@ impl Activity {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let Self(activity) = self;
-        let since = u64::try_from(activity.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        activity.idle_since.store(since, Ordering::Relaxed);
-        activity.under_way.fetch_sub(1, Ordering::Relaxed);
+        let Self { activity, .. } = self;
+        activity.idle_since.store(activity.age(), Ordering::Relaxed);
+        activity.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Waiting {
+    /// A piece of the answer to this request.
+    pub(super) fn of(under_way: &Arc<UnderWay>) -> Self {
+        under_way.activity.moves();
+        if under_way.pieces.fetch_add(1, Ordering::AcqRel) == 0 {
+            under_way.activity.waiting.fetch_add(1, Ordering::AcqRel);
+        }
+        Self(under_way.clone())
+    }
+
+    /// Some of it was taken.
+    pub(super) fn moves(&self) {
+        self.0.activity.moves();
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let Self(under_way) = self;
+        under_way.activity.moves();
+        if under_way.pieces.fetch_sub(1, Ordering::AcqRel) == 1 {
+            under_way.activity.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 

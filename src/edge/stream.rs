@@ -3,6 +3,7 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -12,6 +13,8 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::server::TlsStream;
+
+use crate::edge::places::Activity;
 
 /// A connection whose first bytes can be looked at before somebody reads them.
 #[derive(Debug)]
@@ -31,6 +34,7 @@ pub(super) enum Stream {
 #[derive(Debug)]
 pub(super) struct Holding<H> {
     pub(super) stream: Stream,
+    pub(super) activity: Arc<Activity>,
     pub(super) _held: H,
 }
 
@@ -138,15 +142,19 @@ impl<H: Unpin> AsyncRead for Holding<H> {
 
 impl<H: Unpin> AsyncWrite for Holding<H> {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write(cx, bytes))
+        let written = either!(self.as_mut(), stream => stream.poll_write(cx, bytes));
+        self.activity.has_written(written.is_ready());
+        written
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_flush(cx))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let written = either!(self.as_mut(), stream => stream.poll_flush(cx));
+        self.activity.has_written(written.is_ready());
+        written
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -154,11 +162,13 @@ impl<H: Unpin> AsyncWrite for Holding<H> {
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write_vectored(cx, slices))
+        let written = either!(self.as_mut(), stream => stream.poll_write_vectored(cx, slices));
+        self.activity.has_written(written.is_ready());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

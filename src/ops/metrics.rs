@@ -140,7 +140,7 @@ impl Unserved {
 /// Which certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Certificate {
-    /// `cert` (the gate's own) or `client_ca` (the first of those to expire).
+    /// `cert` (the gate's own), `client_ca` or `client_crl` (the first of those to expire).
     pub certificate: &'static str,
 }
 

@@ -10,7 +10,7 @@ mod server;
 
 use std::sync::Arc;
 
-use rustls::{ServerConfig, time_provider::TimeProvider};
+use rustls::{ServerConfig, server::danger::ClientCertVerifier, time_provider::TimeProvider};
 
 pub use error::CertificateError;
 pub use names::names;
@@ -23,17 +23,45 @@ use crate::{
 /// How long before it expires a certificate is worth a word, in seconds.
 pub const SOON: u64 = 14 * 24 * 3_600;
 
+/// How TLS begins on one listener.
+#[derive(Debug)]
+pub struct Server {
+    /// With what.
+    pub config: Arc<ServerConfig>,
+    /// Who verifies callers' certificates; none: nobody is asked for one.
+    pub callers: Option<Arc<dyn ClientCertVerifier>>,
+}
+
 /// How TLS begins on the gate's listeners.
 #[derive(Debug, Clone)]
 pub struct Certificates {
     /// On `public`.
-    pub public: Arc<ServerConfig>,
+    pub public: Arc<Server>,
     /// On `api`: there callers may show certificates of their own.
-    pub api: Arc<ServerConfig>,
+    pub api: Arc<Server>,
     /// When the certificate expires, in seconds since the Unix epoch.
     pub expires: u64,
     /// When the first of those who sign callers' certificates does.
     pub client_ca_expires: Option<u64>,
+    /// The first of the lists of what they took back to go out of date.
+    pub client_crl: Option<RevocationList>,
+}
+
+/// How long a list of what was taken back is good. When it is not, no caller's certificate is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RevocationList {
+    /// From when, in seconds since the Unix epoch.
+    pub from: u64,
+    /// Until when; a list that does not say so is good for ever.
+    pub expires: u64,
+}
+
+impl RevocationList {
+    /// How long before it expires it is worth a word, in seconds: one that is replaced every day
+    /// is always about to expire.
+    pub fn soon(self) -> u64 {
+        SOON.min(self.expires.saturating_sub(self.from) / 4)
+    }
 }
 
 /// Reads the files. Certificates of callers are judged by `clock`; so is the gate's own, now.

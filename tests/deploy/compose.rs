@@ -4,21 +4,22 @@ use std::{
     fs,
     net::SocketAddr,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::Instant,
 };
 
 use serde_json::json;
 
 use crate::{
-    deployed, free_address,
+    deployed,
     manifests::{documents, each, python, readable, text},
     run,
     support::{
         gate::{BILLING, Link, cookie_of, key_hash},
         http::Client,
         installed,
-        process::{At, PATIENCE},
+        ports::free_address,
+        process::{At, Ended, PATIENCE},
     },
     text_of, with,
 };
@@ -133,16 +134,6 @@ fn nginx() -> Option<&'static str> {
     ["nginx", "/usr/sbin/nginx"]
         .into_iter()
         .find(|nginx| Command::new(nginx).arg("-v").stderr(Stdio::null()).status().is_ok())
-}
-
-/// A process that ends with its owner.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// An nginx with this configuration, in one process.

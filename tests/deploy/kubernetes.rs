@@ -6,7 +6,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -18,14 +18,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    deployed, free_address,
+    deployed,
     manifests::{documents, each, readable, text},
     run,
     support::{
         gate::{BILLING, key_hash},
         http::Client,
         installed,
-        process::{At, PATIENCE},
+        ports::free_address,
+        process::{At, Ended, PATIENCE},
     },
     with,
 };
@@ -233,15 +234,6 @@ struct Pods {
     at: Vec<At>,
     dir: TempDir,
     _processes: Vec<Ended>,
-}
-
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl Pods {

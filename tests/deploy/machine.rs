@@ -29,6 +29,7 @@ impl Machine {
         if !installed::all(&[
             ("systemd", systemd),
             ("root, to start a systemd in namespaces", root),
+            ("the right to mount (unshare --mount)", installed::mounts()),
             ("control groups of version 2", group.is_some()),
         ]) {
             return None;

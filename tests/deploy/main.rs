@@ -15,10 +15,8 @@ mod systemd;
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::atomic::{AtomicU16, Ordering},
 };
 
 /// A file or folder below `deploy/`.
@@ -44,18 +42,4 @@ fn run(command: &mut Command) -> String {
     let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{command:?}: {status}\n{said}");
     said
-}
-
-/// An address on loopback that was free a moment ago, of a port that no outgoing connection takes
-/// (those begin at 32,768).
-fn free_address() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let begin = u16::try_from(std::process::id() % 1_000).unwrap() * 20;
-    loop {
-        let number = NEXT.fetch_add(1, Ordering::SeqCst);
-        let port = 11_000 + (begin + number) % 20_000;
-        if let Ok(socket) = TcpListener::bind(("127.0.0.1", port)) {
-            return socket.local_addr().unwrap();
-        }
-    }
 }

@@ -17,7 +17,10 @@ use crate::support::installed;
 /// What the pod's user sees of keys with this mode and group: the exit code, and what is printed.
 fn listed(mode: &str, group: &str) -> Option<(Option<i32>, String)> {
     let root = rustix::process::geteuid().is_root();
-    if !installed::all(&[("root, to mount files of root", root)]) {
+    if !installed::all(&[
+        ("root, to mount files of root", root),
+        ("the right to mount (unshare --mount)", installed::mounts()),
+    ]) {
         return None;
     }
     let (mount_point, keys_made) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -15,13 +15,14 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
-    deployed, free_address,
+    deployed,
     machine::Machine,
     run,
     support::{
         gate::{BILLING, key_hash},
         http::{Client, redeem_kept, try_raw},
         installed,
+        ports::free_address,
         process::{At, PATIENCE},
     },
     text_of, with,

@@ -17,8 +17,8 @@ use std::{future::Future, time::Duration};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{
     frames::{
-        CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, RST_STREAM, SETTINGS,
-        block, frame, get, integer,
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, RST_STREAM,
+        SETTINGS, block, frame, get, integer,
     },
     gate::PANEL,
     http::{Client, Connection},
@@ -29,6 +29,8 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet};
 const MIB: usize = 1 << 20;
 /// How much larger the gate may be in a flood than before it.
 const GROWTH: usize = 48 * MIB;
+/// RFC 9113, 7.
+const ENHANCE_YOUR_CALM: u32 = 11;
 const KEYS: &str = "/.well-known/jwks.json";
 
 /// The memory of a process that is its own, in bytes.
@@ -101,9 +103,21 @@ async fn streams_that_are_opened_and_reset_at_once() {
                     })
                     .collect();
                 if !frames.flood(&bytes).await {
-                    return;
+                    break;
                 }
             }
+            // It is told why, or cut off before it has read that.
+            let ended = async {
+                loop {
+                    match frames.next().await {
+                        Ok((GOAWAY, _, _, why)) => return Some(why[4..8].to_vec()),
+                        Ok(_) => {}
+                        Err(_) => return None,
+                    }
+                }
+            };
+            let why = tokio::time::timeout(PATIENCE, ended).await.expect("the connection goes on");
+            assert!(why.is_none_or(|why| why == ENHANCE_YOUR_CALM.to_be_bytes()));
         })
         .await;
     })

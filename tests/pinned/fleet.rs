@@ -1,13 +1,6 @@
 //! Three gates in this process, each other's peers.
 
-use std::{
-    fs,
-    future::Future,
-    net::{SocketAddr, TcpListener},
-    path::Path,
-    sync::atomic::{AtomicU16, Ordering},
-    time::Duration,
-};
+use std::{fs, future::Future, net::SocketAddr, path::Path, time::Duration};
 
 use futures_util::future::join_all;
 use oncegate::{
@@ -18,6 +11,7 @@ use oncegate::{
 use crate::support::{
     gate::{Gate, Link, NOW, usual},
     http::Answer,
+    ports::free_address,
     process::PATIENCE,
     upstream::Upstream,
 };
@@ -26,20 +20,6 @@ pub(crate) const A: usize = 0;
 pub(crate) const B: usize = 1;
 pub(crate) const C: usize = 2;
 pub(crate) const NAMES: [&str; 3] = ["gate-a", "gate-b", "gate-c"];
-
-/// An address on loopback that was free a moment ago, of a port that no outgoing connection takes
-/// (those begin at 32,768), so that it stays free while its gate is down.
-pub(crate) fn free_address() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let begin = u16::try_from(std::process::id() % 1_000).unwrap() * 20;
-    loop {
-        let number = NEXT.fetch_add(1, Ordering::SeqCst);
-        let port = 11_000 + (begin + number) % 20_000;
-        if let Ok(socket) = TcpListener::bind(("127.0.0.1", port)) {
-            return socket.local_addr().unwrap();
-        }
-    }
-}
 
 /// `once.peers` of gates at these addresses.
 pub(crate) fn peers(addresses: &[SocketAddr]) -> String {

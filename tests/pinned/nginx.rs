@@ -19,12 +19,13 @@ use tempfile::TempDir;
 use tokio::{net::TcpStream, task::JoinSet};
 
 use crate::{
-    fleet::{NAMES, configured, free_address, peers, share_keys},
+    fleet::{NAMES, configured, peers, share_keys},
     support::{
         dice::Dice,
         gate::{BILLING, PANEL},
         http::{Answer, Connection, kept, open_kept},
         installed,
+        ports::free_address,
         process::{At, Home, PATIENCE, Process},
     },
 };

@@ -2,13 +2,10 @@
 
 use std::{
     fs::{self, File},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering},
-    },
+    sync::Arc,
 };
 
 use crate::{
@@ -52,20 +49,6 @@ impl Place {
     /// The directory of everything that it logs.
     pub(crate) fn logs(&self) -> PathBuf {
         self.dir.join("logs")
-    }
-}
-
-/// A port of this machine that nobody has and that nobody is handed twice, below those that the
-/// system gives to connections.
-pub(crate) fn free_address() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let begin = u16::try_from(std::process::id() % 1_000).unwrap() * 20;
-    loop {
-        let number = NEXT.fetch_add(1, Ordering::SeqCst);
-        let port = 11_000 + (begin + number) % 20_000;
-        if let Ok(socket) = TcpListener::bind(("127.0.0.1", port)) {
-            return socket.local_addr().unwrap();
-        }
     }
 }
 

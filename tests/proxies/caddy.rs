@@ -3,11 +3,11 @@
 use std::process::Command;
 
 use crate::{
-    balancer::{self, Balancer, Place},
+    balancer::{Balancer, Place},
     deployed::Deployed,
     scenario::{behind, forged},
     stand::{Form, Stand},
-    support::installed,
+    support::{installed, ports},
 };
 
 pub(crate) struct Caddy;
@@ -40,7 +40,7 @@ impl Balancer for Caddy {
         let (https, http) = (place.https, place.http);
         assert_eq!(https.ip(), http.ip());
         let site = Deployed::read(&format!("caddy/{}.Caddyfile", form.name()))
-            .replace("localhost:2019", balancer::free_address())
+            .replace("localhost:2019", ports::free_address())
             .replace("http_port 80\n", format!("http_port {}\n", http.port()))
             .replace(
                 "https_port 443\n",

@@ -3,12 +3,12 @@
 use std::{fs, path::Path, process::Command};
 
 use crate::{
-    balancer::{self, Balancer, Place},
+    balancer::{Balancer, Place},
     deployed::Deployed,
     nginx::{self, Nginx},
     scenario::{addresses, behind, forged, signing_in},
     stand::{Form, Stand},
-    support::installed,
+    support::{installed, ports},
 };
 
 pub(crate) struct Haproxy;
@@ -98,7 +98,7 @@ impl Balancer for BeforeNginx {
     }
 
     fn commands(form: Form, place: &Place) -> Vec<Command> {
-        let free = balancer::free_address;
+        let free = ports::free_address;
         let second = Place { https: free(), http: free(), ..place.clone() };
         let main = nginx::write(form, &second, |site| {
             site.replace("# set_real_ip_from 10.0.0.1;", "set_real_ip_from 127.0.0.1;")

@@ -15,7 +15,7 @@ use crate::{
         browser::Browser,
         gate::{BILLING, Link, PANEL, key_hash},
         http::Client,
-        installed,
+        installed, ports,
         process::{At, Home, PATIENCE, Process},
     },
     visitor::{Secrets, Visitor},
@@ -89,8 +89,8 @@ impl Stand {
         let dir = tempfile::tempdir().unwrap();
         let place = Place {
             dir: dir.path().to_owned(),
-            https: balancer::free_address(),
-            http: balancer::free_address(),
+            https: ports::free_address(),
+            http: ports::free_address(),
             gate: at.public,
             application: application.addr,
             certificate: Certificate::make(dir.path()),

@@ -26,6 +26,13 @@ pub fn runs(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
+/// Whether this machine lets a process mount what nobody else sees, as root within a container
+/// often may not.
+pub fn mounts() -> bool {
+    let probe = Command::new("unshare").args(["--mount", "true"]).output();
+    probe.is_ok_and(|probe| probe.status.success())
+}
+
 /// [`all`] of these programs.
 pub fn programs(programs: &[&str]) -> bool {
     let wanted: Vec<_> = programs.iter().map(|program| (*program, runs(program))).collect();

@@ -25,6 +25,7 @@ pub mod installed;
 pub mod link_page;
 pub mod logs;
 pub mod panel;
+pub mod ports;
 pub mod process;
 pub mod service;
 pub mod tokens;

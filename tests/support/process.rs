@@ -229,6 +229,16 @@ impl Drop for Process {
     }
 }
 
+/// Any process that ends with its owner.
+pub struct Ended(pub Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Where a process answers.
 #[derive(Debug, Clone, Copy)]
 pub struct At {
@@ -238,6 +248,22 @@ pub struct At {
 }
 
 impl At {
+    /// Waits until a metric has this value: whoever was cut off may know before it is counted.
+    pub async fn counts(self, metric: &str, value: usize) {
+        let line = format!("{metric} {value}");
+        let counted = async {
+            loop {
+                let answer = Client::new(self.admin).get("/metrics").await;
+                if answer.text().lines().any(|found| found == line) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let counted = tokio::time::timeout(PATIENCE, counted).await;
+        assert!(counted.is_ok(), "never {line}");
+    }
+
     /// The API, as the caller `billing`.
     pub fn client(self) -> Client {
         Client::new(self.api).bearer(BILLING)

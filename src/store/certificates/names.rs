@@ -1,8 +1,10 @@
 //! What a certificate says of itself. Whether that is true is for `rustls` to verify.
 
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use x509_cert::{
     Certificate,
+    certificate::Rfc5280,
+    crl::CertificateList,
     der::{Decode as _, asn1::ObjectIdentifier},
     ext::pkix::{
         SubjectAltName,
@@ -10,7 +12,7 @@ use x509_cert::{
     },
 };
 
-use crate::gate::certificate::CertificateName;
+use crate::{gate::certificate::CertificateName, store::certificates::RevocationList};
 
 /// `commonName` (RFC 4519, 2.3).
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
@@ -51,4 +53,17 @@ pub(super) fn validity(
     let validity = certificate.tbs_certificate().validity();
     let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
     Ok((seconds(validity.not_before), seconds(validity.not_after)))
+}
+
+/// How long a list is good (RFC 5280, 5.1.2.5).
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn of_list(
+    list: &CertificateRevocationListDer<'_>,
+) -> Result<RevocationList, x509_cert::der::Error> {
+    let list = CertificateList::<Rfc5280>::from_der(list)?.tbs_cert_list;
+    let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
+    let expires = list.next_update.map_or(u64::MAX, seconds);
+    Ok(RevocationList { from: seconds(list.this_update), expires })
 }

@@ -17,7 +17,11 @@ use rustls::{
 
 use crate::{
     config::Tls,
-    store::certificates::{CertificateError, Certificates, files::Contents, names::validity},
+    store::certificates::{
+        CertificateError, Certificates, RevocationList, Server,
+        files::Contents,
+        names::{of_list, validity},
+    },
 };
 
 /// How TLS begins with what the files hold.
@@ -40,8 +44,7 @@ pub(super) fn certificates(
     let server = |callers: Option<Arc<dyn ClientCertVerifier>>| {
         let builder = ServerConfig::builder_with_details(provider.clone(), clock.clone())
             .with_protocol_versions(&[&TLS13, &TLS12])?;
-        let shown = callers.is_some();
-        let builder = match callers {
+        let builder = match callers.clone() {
             None => builder.with_no_client_auth(),
             Some(verifier) => builder.with_client_cert_verifier(verifier),
         };
@@ -49,21 +52,28 @@ pub(super) fn certificates(
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // Early data may be a replay (RFC 8470).
         config.max_early_data_size = 0;
-        if shown {
+        if callers.is_some() {
             // A resumed session would bring back a caller's certificate without another look at it.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         } else {
             config.ticketer = ring::Ticketer::new()?;
         }
-        Ok(Arc::new(config))
+        Ok(Arc::new(Server { config: Arc::new(config), callers }))
     };
     let public = server(None).map_err(broken)?;
-    let (api, client_ca_expires) = match verifier(files, contents, &provider)? {
-        None => (public.clone(), None),
-        Some((verifier, expires)) => (server(Some(verifier)).map_err(broken)?, Some(expires)),
+    let mut all = Certificates {
+        api: public.clone(),
+        public,
+        expires,
+        client_ca_expires: None,
+        client_crl: None,
     };
-    Ok(Certificates { public, api, expires, client_ca_expires })
+    if let Some(callers) = verifier(files, contents, &provider)? {
+        all.api = server(Some(callers.judge)).map_err(broken)?;
+        (all.client_ca_expires, all.client_crl) = (Some(callers.expires), callers.list);
+    }
+    Ok(all)
 }
 
 /// The gate's own certificate with its key, and when it expires.
@@ -111,8 +121,14 @@ fn key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, CertificateErr
         .map_err(|_| CertificateError::new(path, "has no private key", "write the key in PEM"))
 }
 
-/// Who verifies callers' certificates, and when the first of those who sign them expires.
-type Verifier = (Arc<dyn ClientCertVerifier>, u64);
+/// Who verifies callers' certificates.
+struct Verifier {
+    judge: Arc<dyn ClientCertVerifier>,
+    /// When the first of those who sign them expires.
+    expires: u64,
+    /// The first list to go out of date.
+    list: Option<RevocationList>,
+}
 
 /// Who verifies callers' certificates, if anybody does.
 fn verifier(
@@ -136,10 +152,18 @@ fn verifier(
     let mut builder =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
             .allow_unauthenticated();
+    let mut first = None;
     if let (Some(path), Some(pem)) = (&files.client_crl, &contents.client_crl) {
         let lists: Vec<CertificateRevocationListDer<'static>> = all(path, pem, "a list")?;
         if lists.is_empty() {
             return Err(none(path, "revocation list"));
+        }
+        for list in &lists {
+            let list = of_list(list).map_err(|why| {
+                let what = format!("is not a revocation list: {why}");
+                CertificateError::new(path, what, "write it in PEM")
+            })?;
+            first = first.into_iter().chain([list]).min_by_key(|list| list.expires);
         }
         // One that is out of date says nothing of what was taken back since.
         builder = builder.with_crls(lists).enforce_revocation_expiration();
@@ -148,7 +172,7 @@ fn verifier(
     let verifier = builder.build().map_err(|why| {
         CertificateError::new(at_fault, format!("cannot be used: {why}"), "write it in PEM")
     })?;
-    Ok(Some((verifier, expires)))
+    Ok(Some(Verifier { judge: verifier, expires, list: first }))
 }
 
 /// Every item of a kind in a file.
