@@ -59,7 +59,7 @@ pub(super) fn read(
     let claims = globs(&mut section, "claims", &[]);
     let from = networks(&mut section);
     let max_ttl = section.read_or("max_ttl", units::seconds, MAX_TTL.min(links.max_ttl));
-    let page = section.read("page", one_of(&Page::ALL, &[]));
+    let page = section.read("page", one_of(&Page::ALL));
     let rate = section.read_or("rate", units::rate, Rate { count: 50, seconds: 1 });
     let dialects = dialects(&mut section);
     let reseller = section.read("reseller", units::number(1, records::LARGEST_ID));
@@ -128,7 +128,7 @@ fn sites(section: &mut Section<'_>) -> Vec<String> {
 }
 
 fn permissions(section: &mut Section<'_>) -> Permissions {
-    let may = section.list("may", |node| one_of(&MAY, &[])(node));
+    let may = section.list("may", |node| one_of(&MAY)(node));
     let mut permissions = Permissions::default();
     for may in may.unwrap_or_else(|| vec![May::Issue]) {
         match may {

@@ -21,8 +21,8 @@ pub(super) fn read(mut section: Section<'_>) -> LinkRules {
     let rules = LinkRules {
         ttl: section.read_or("ttl", units::seconds, 60),
         max_ttl: section.read_or("max_ttl", units::seconds, 15 * 60),
-        page: section.read_or("page", one_of(&Page::ALL, &[]), Page::Auto),
-        bind_ip: section.read_or("bind_ip", one_of(&BINDING, &[]), BindIp::Optional),
+        page: section.read_or("page", one_of(&Page::ALL), Page::Auto),
+        bind_ip: section.read_or("bind_ip", one_of(&BINDING), BindIp::Optional),
         ipv4_prefix: section.read_or("ipv4_prefix", units::number(16, 32), 32),
         ipv6_prefix: section.read_or("ipv6_prefix", units::number(32, 128), 64),
     };

@@ -61,8 +61,8 @@ pub(super) fn read(mut section: Section<'_>, base: &Path) -> Listen {
         public: section.read_or("public", units::address, SocketAddr::from(([0; 4], 8080))),
         api: section.read_or("api", units::address, local(8081)),
         admin: section.read_or("admin", units::address, local(9090)),
-        client_ip: section.read_or("client_ip", one_of(&SOURCES, &[]), peer),
-        api_client_ip: section.read_or("api_client_ip", one_of(&SOURCES, &[]), peer),
+        client_ip: section.read_or("client_ip", one_of(&SOURCES), peer),
+        api_client_ip: section.read_or("api_client_ip", one_of(&SOURCES), peer),
         insecure_api: section.read_or("insecure_api", units::flag, false),
         trusted_proxies: Networks::parse(&proxies).unwrap_or_default(),
     };

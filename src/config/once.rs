@@ -64,9 +64,9 @@ pub(super) fn read(mut section: Section<'_>, base: &Path, own: Option<&str>) -> 
     let dir = section.read_or("dir", units::path, PathBuf::from("state"));
     let entries = units::number(1_000, 200_000_000);
     let mut once = Once {
-        store: section.read_or("store", one_of(&STORES, &[]), StoreKind::Journal),
+        store: section.read_or("store", one_of(&STORES), StoreKind::Journal),
         dir: base.join(dir),
-        durability: section.read_or("durability", one_of(&DURABILITY, &[]), Durability::Process),
+        durability: section.read_or("durability", one_of(&DURABILITY), Durability::Process),
         max_entries: section.read_or("max_entries", entries, 5_000_000),
         redis,
         lock_wait: section.read_or("lock_wait", units::duration, Duration::from_secs(30)),

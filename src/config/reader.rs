@@ -239,22 +239,12 @@ impl<'l> Section<'l> {
     }
 }
 
-/// Reads one word out of a few: `values` are allowed, `later` are of a later version.
-pub(super) fn one_of<T: Copy>(
-    values: &[(&str, T)],
-    later: &[&str],
-) -> impl FnOnce(&Node) -> Reading<T> {
+/// Reads one word out of a few.
+pub(super) fn one_of<T: Copy>(values: &[(&str, T)]) -> impl FnOnce(&Node) -> Reading<T> {
     move |node| {
         let (Value::Text(text) | Value::Variable(text)) = &node.value else {
             return Err(format!("{} is not a word; write {}", node.shown(), words(values)));
         };
-        if later.contains(&text.as_str()) {
-            let what = quoted(text);
-            return Err(format!(
-                "{what} is not in this version of Oncegate; write {}",
-                words(values)
-            ));
-        }
         let found = values.iter().find(|(word, _)| word == text).map(|(_, value)| *value);
         found.ok_or_else(|| format!("{} is not known here; write {}", quoted(text), words(values)))
     }

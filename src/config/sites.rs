@@ -126,7 +126,7 @@ fn hosts(section: &mut Section<'_>, origin: Option<&Origin>) -> Vec<HostPattern>
 }
 
 fn handoff(section: &mut Section<'_>, has_upstream: bool) -> Handoff {
-    let handing = section.read_or("handoff", one_of(&HANDING, &[]), Handing::Session);
+    let handing = section.read_or("handoff", one_of(&HANDING), Handing::Session);
     let callback = section.read("callback", |node| {
         let path = path(node)?;
         if path.contains(['?', '#']) {
