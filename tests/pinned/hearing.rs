@@ -97,6 +97,11 @@ async fn sessions_of_a_memory_that_was_just_begun_are_good_at_every_gate() {
     fleet.gate(A).clock.set(fleet.gate(A).clock.now() - 590);
     fleet.gate(B).clock.set(fleet.gate(A).clock.now());
     fleet.gate(C).clock.set(fleet.gate(A).clock.now());
+    // While somebody else begins it, there is none to issue with.
+    until("there is a new memory", || async {
+        fleet.gate(A).api().post_json("/v1/links", &json!({ "user": "joe" })).await.status == 201
+    })
+    .await;
     let link = fleet.gate(A).link(json!({})).await;
     let (old, new) = (fleet.gate(A).claims_of(&old.token), fleet.gate(A).claims_of(&link.token));
     assert_ne!(old.mem, new.mem);
