@@ -158,7 +158,9 @@ async fn present(world: Arc<World>, at: Arc<Process>, token: usize) {
     }
     let link = world.ledger().link(token);
     let calm = world.calm();
-    let presented = world.ledger().presented(token, at.knows_links(world.time.so_far(), calm));
+    let split = world.ledger().split();
+    let knows = at.knows_links(world.time.so_far(), calm, split);
+    let presented = world.ledger().presented(token, knows);
     world.tell(format_args!("t{token} at {at:?}, spelling {spelling}"));
     let redeemed = at.redeem(&world, &link, spelling).await;
     let outcome = match &redeemed {

@@ -155,6 +155,7 @@ impl Cluster {
                 self.follow(primary);
             }
             Mischief::Split => {
+                world.ledger().splits(world.time.elapsed());
                 self.fail_over();
                 world.wait(pause).await;
                 self.follow(primary);

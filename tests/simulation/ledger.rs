@@ -110,6 +110,8 @@ pub struct Ledger {
     costs: bool,
     /// Faults that go on.
     lasting: usize,
+    /// When there were two in charge last.
+    split: Option<u64>,
     violation: Option<String>,
     totals: BTreeMap<String, u64>,
 }
@@ -342,6 +344,16 @@ impl Ledger {
     pub fn lasts(&mut self, begins: bool, now: u64) {
         self.lasting = if begins { self.lasting + 1 } else { self.lasting - 1 };
         self.last_fault = self.last_fault.max(Some(now));
+    }
+
+    /// Two are in charge from now on, and neither hears of the other.
+    pub fn splits(&mut self, now: u64) {
+        self.split = Some(now);
+    }
+
+    /// When that began last.
+    pub fn split(&self) -> Option<u64> {
+        self.split
     }
 
     /// Whether nothing has failed for so long that everybody has come round.

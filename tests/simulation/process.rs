@@ -228,8 +228,13 @@ impl Process {
     }
 
     /// The same of links: where all share one memory, it refuses to spend before a gate has heard.
-    pub fn knows_links(&self, now: (u64, u64), calm: bool) -> u64 {
-        if self.reach == Reach::Shared { now.0 } else { self.knows(now, calm) }
+    /// `split`: when there were two in charge last, who each spent for the gates that knew of them.
+    pub fn knows_links(&self, now: (u64, u64), calm: bool, split: Option<u64>) -> u64 {
+        match (&self.reach, split) {
+            (Reach::Shared, Some(split)) if !calm => split,
+            (Reach::Shared, _) => now.0,
+            (Reach::Pinned { .. }, _) => self.knows(now, calm),
+        }
     }
 
     /// Ends a session.
