@@ -313,10 +313,13 @@ impl Ledger {
                 begun.ending |= begun.ended.take().is_some();
             }
         }
-        if self.two_faults_lose == TwoFaults::All {
+        // Links of a memory that stays can be taken back in another: with one gate's memory each,
+        // and while two servers are in charge, of which one is put aside with what it recorded.
+        let all = (self.two_faults_lose == TwoFaults::All).then_some(0);
+        if let Some(since) = all.or(self.split) {
             for token in &mut self.tokens {
-                token.revoking |= token.revoked.take().is_some();
-                token.user_revoking |= token.user_revoked.take().is_some();
+                token.revoking |= token.revoked.take_if(|at| *at >= since).is_some();
+                token.user_revoking |= token.user_revoked.take_if(|at| *at >= since).is_some();
             }
         }
     }
@@ -332,7 +335,9 @@ impl Ledger {
     /// What may cost whatever is out.
     pub fn fault(&mut self, name: &'static str, now: u64) {
         self.count(name);
-        if !self.calm(now) {
+        if self.calm(now) {
+            self.split = None;
+        } else {
             self.second_fault();
         }
         self.last_fault = self.last_fault.max(Some(now));
@@ -351,7 +356,7 @@ impl Ledger {
         self.split = Some(now);
     }
 
-    /// When that began last.
+    /// When that began last, until all has come round.
     pub fn split(&self) -> Option<u64> {
         self.split
     }
