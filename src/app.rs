@@ -2,11 +2,12 @@
 
 use std::{
     collections::HashMap,
+    pin::Pin,
     sync::{Arc, Mutex, OnceLock},
 };
 
 use arc_swap::ArcSwap;
-use hyper::{Request, body::Incoming};
+use hyper::{Request, Response, body::Incoming};
 use tokio::{sync::watch, task::JoinSet};
 use tracing::{info, warn};
 
@@ -16,6 +17,8 @@ use crate::{
     edge::{
         Gate, Keys, admin, api,
         assertions::Assertions,
+        body::Body,
+        connection::Connection,
         limiter::Limiter,
         listen::{self, End},
         redeem::FirstUses,
@@ -64,10 +67,7 @@ pub async fn start(
     let admin_end = End { near: near.clone(), ..End::at(&admin_here) };
     let (key_watch, ring, sessions) = Watch::start(&config.keys_dir)?;
     let metrics = Metrics::default();
-    let limits = listen::Limits {
-        header_timeout: config.limits.header_timeout,
-        max_connections: config.limits.max_connections,
-    };
+    let limits = limits(&config);
     let tls = Tls::start(&config.listen, &clock, &metrics)?;
     let [public_front, api_front] = tls::fronts(&config.listen, tls.as_ref(), &metrics);
     let (mut served, mut admin_served) = (JoinSet::new(), JoinSet::new());
@@ -75,9 +75,12 @@ pub async fn start(
     let started = Arc::new(OnceLock::<Arc<Gate>>::new());
     let (admin, admin_at) = socket(listeners.admin, "admin")?;
     let seen = started.clone();
-    let answer = move |_, request| std::future::ready(admin::answer(seen.get(), &request));
+    let answer = move |_, request| -> Answering {
+        Box::pin(std::future::ready(admin::answer(seen.get(), &request)))
+    };
     let front = tls::plain("admin", &metrics);
-    let admin = listen::serve(admin, limits.clone(), front, admin_end.clone(), answer);
+    let admin =
+        listen::serve(admin, limits.clone(), front, admin_end.clone(), alike(Arc::new(answer)));
     let mut admin = Some(admin);
     if !listeners.admin_shared {
         admin.take().map(|admin| admin_served.spawn(admin));
@@ -88,8 +91,7 @@ pub async fn start(
     let store = stores::open(&config, PeerKeys::of(&sessions), &clock).await?;
     // What other gates took back is known before the first request, where the store answers.
     store.listen().await;
-    let hashes = config.callers.iter().filter_map(|caller| caller.password.as_ref());
-    let passwords = Passwords::new(Secret::new(entropy::random()), Decoy::like(hashes), &metrics);
+    let passwords = passwords(&config, &metrics);
     let gate = Arc::new(Gate {
         keys: ArcSwap::from_pointee(Keys { ring, sessions }),
         store,
@@ -107,22 +109,8 @@ pub async fn start(
     });
     let (public, public_at) = socket(listeners.public, "public")?;
     let (caught_up, others_wait) = watch::channel(false);
-    let state = gate.clone();
-    let answer = move |peer, request: Request<Incoming>| {
-        let mut caught_up = others_wait.clone();
-        let is_peers = route::is_peers(request.uri().path());
-        // From here on it is under way, whenever it is looked at.
-        let answering = route::answer(state.clone(), peer, request);
-        async move {
-            // Gates that start together have questions to each other before they can answer any
-            // other. An error says that the sender is gone: it was sent before.
-            if !is_peers {
-                let _ = caught_up.wait_for(|caught_up| *caught_up).await;
-            }
-            answering.await
-        }
-    };
-    served.spawn(listen::serve(public, limits.clone(), public_front, end.clone(), answer));
+    let answer = public_answer(gate.clone(), others_wait);
+    served.spawn(listen::serve(public, limits.clone(), public_front, end.clone(), alike(answer)));
     gate.store.catch_up().await;
     // Nobody may be listening for it any more.
     let _ = caught_up.send(true);
@@ -132,8 +120,9 @@ pub async fn start(
 
     let (api, api_at) = socket(listeners.api, "api")?;
     let state = gate.clone();
-    let answer = move |peer, request| api::answer(state.clone(), peer, request);
-    served.spawn(listen::serve(api, limits, api_front, end.clone(), answer));
+    let answer =
+        move |peer, request| -> Answering { Box::pin(api::answer(state.clone(), peer, request)) };
+    served.spawn(listen::serve(api, limits, api_front, end.clone(), alike(Arc::new(answer))));
 
     let watch = Arc::new(Mutex::new(key_watch));
     upkeep::begin(&gate, &watch, &here);
@@ -163,12 +152,56 @@ pub async fn start(
     })
 }
 
+/// An answer under way.
+type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+/// What a listener answers.
+type Answer = Arc<dyn Fn(Connection, Request<Incoming>) -> Answering + Send + Sync>;
+
+/// The same, of one type for all listeners: all that serves a connection is compiled once, and not
+/// once for each of them.
+fn alike(
+    answer: Answer,
+) -> impl Fn(Connection, Request<Incoming>) -> Answering + Clone + Send + Sync + 'static {
+    move |peer, request| answer(peer, request)
+}
+
+/// Gates that start together have questions to each other before they can answer any other: those
+/// wait until this one has caught up.
+fn public_answer(gate: Arc<Gate>, others_wait: watch::Receiver<bool>) -> Answer {
+    Arc::new(move |peer, request| {
+        let mut caught_up = others_wait.clone();
+        let is_peers = route::is_peers(request.uri().path());
+        // From here on it is under way, whenever it is looked at.
+        let answering = route::answer(gate.clone(), peer, request);
+        Box::pin(async move {
+            if !is_peers {
+                // An error says that the sender is gone: it was sent before.
+                let _ = caught_up.wait_for(|caught_up| *caught_up).await;
+            }
+            answering.await
+        })
+    })
+}
+
 /// Says what is worth a word, and takes the files that are allowed.
 fn look_around(config: &Config) {
     for warning in &config.warnings {
         warn!("{warning}");
     }
     open_files::raise(config.limits.max_connections);
+}
+
+/// What every listener grants.
+fn limits(config: &Config) -> listen::Limits {
+    listen::Limits {
+        header_timeout: config.limits.header_timeout,
+        max_connections: config.limits.max_connections,
+    }
+}
+
+fn passwords(config: &Config, metrics: &Metrics) -> Passwords {
+    let hashes = config.callers.iter().filter_map(|caller| caller.password.as_ref());
+    Passwords::new(Secret::new(entropy::random()), Decoy::like(hashes), metrics)
 }
 
 /// How fast each caller may ask, by its name.

@@ -79,6 +79,7 @@ pub mod upstream;
 mod vendors;
 mod visit;
 mod words;
+mod written;
 
 /// One running gate: what every request may need.
 #[derive(Debug)]

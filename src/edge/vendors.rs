@@ -26,7 +26,8 @@ use crate::{
         intake::{self, Intake},
         issue, redeem, respond, subject,
     },
-    gate::{denial::Denial, policy, spoken::DialectRules},
+    gate::{denial::Denial, id::TokenId, policy, spoken::DialectRules},
+    ops::entropy,
 };
 
 /// A dialect that is spoken at the path of a request.
@@ -135,7 +136,8 @@ async fn granted(
             let mut ask = *ask;
             ask.user.clone_from(&subject.user);
             ask.site = Some(rules.site.clone());
-            let issued = issue::issue(call, ask)?;
+            let id = TokenId::from_bytes(entropy::random());
+            let issued = issue::issue(call, ask, id)?;
             vendor.write(
                 format,
                 &Outcome::Link(Granted {

@@ -10,6 +10,8 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 pub struct Globs {
     patterns: Vec<String>,
     set: GlobSet,
+    /// Whether anything matches, so that nothing need be looked at: most callers may sign in anybody.
+    any: bool,
 }
 
 /// A pattern that is not a glob.
@@ -41,7 +43,7 @@ impl Globs {
 
     /// Whether any of the globs matches the whole of `text`, case counting.
     pub fn matches(&self, text: &str) -> bool {
-        self.set.is_match(text)
+        self.any || self.set.is_match(text)
     }
 
     /// Whether `*` itself is among the patterns: everything, said outright.
@@ -71,7 +73,9 @@ impl Globs {
             pattern: error.glob().unwrap_or_default().to_owned(),
             why: error.kind().to_string(),
         })?;
-        Ok(Self { patterns: patterns.iter().map(|p| p.as_ref().to_owned()).collect(), set })
+        let patterns: Vec<_> = patterns.iter().map(|p| p.as_ref().to_owned()).collect();
+        let any = !paths && patterns.iter().any(|pattern| pattern == "*");
+        Ok(Self { patterns, set, any })
     }
 }
 
@@ -87,6 +91,17 @@ mod tests {
         let paths = Globs::paths(&["/assets/*", "/open/**"]).unwrap();
         assert!(paths.matches("/assets/a.css") && !paths.matches("/assets/x/a.css"));
         assert!(paths.matches("/open/x/a.css"));
+    }
+
+    #[test]
+    fn a_star_is_any_name_and_no_path_below() {
+        for patterns in [["*", "joe"], ["joe", "*"]] {
+            let (names, paths) =
+                (Globs::names(&patterns).unwrap(), Globs::paths(&patterns).unwrap());
+            assert!(names.matches("") && names.matches("a/b\n") && names.everything());
+            assert!(names.set.is_match("") && names.set.is_match("a/b\n"), "as the set has it");
+            assert!(paths.matches("a") && !paths.matches("a/b"));
+        }
     }
 
     #[test]

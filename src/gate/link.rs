@@ -22,7 +22,7 @@ pub fn is_gates_own(path: &str) -> bool {
         path.split('/').nth(1).is_some_and(|first| first.eq_ignore_ascii_case("_once"))
     };
     // `/_once/../x` is another path to some, and the gate's to all others.
-    first_is_ours(path) || first_is_ours(&path::decoded_path(path))
+    first_is_ours(path) || !path::is_plain(path) && first_is_ours(&path::decoded_path(path))
 }
 
 /// The URL at which the gate itself opens the link in a page's URL: `target` is the page's path

@@ -5,7 +5,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 /// `http` or `https`, a host, and the port where it is not the scheme's own.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -119,7 +119,9 @@ impl Origin {
 
     /// Whether this is the origin of a parsed URL.
     pub(crate) fn is_of(&self, url: &Url) -> bool {
-        Self::of(url).is_some_and(|other| other == *self)
+        // As it is written, where it names nobody: that is what the text of an origin is.
+        url[..Position::BeforePath] == self.text
+            || Self::of(url).is_some_and(|other| other == *self)
     }
 
     /// As text, without a trailing slash: `https://panel.example.com`.

@@ -4,6 +4,8 @@
 //! which all of them agree is *canonical*; one on which they disagree but land in the same
 //! place is *settled*, and may be a destination; anything else is refused.
 
+use std::borrow::Cow;
+
 /// What ends a segment, or the path itself, for some readers: servers that know parameters drop
 /// all behind a `;`, so that `/admin;.css` is `/admin` to them.
 const DIVIDES: [char; 12] = [
@@ -41,10 +43,20 @@ pub fn of_target(target: &str) -> Result<(&str, Option<&str>), &'static str> {
 /// in any spelling, no `;`, no encoded slash, backslash, `?`, `#` or control character, and no percent sign that
 /// is malformed, encodes bytes that are not UTF-8, or hides any of these behind another one.
 pub fn canonical_path(path: &str) -> bool {
-    settled(path).is_ok()
-        && path
-            .split('/')
-            .all(|segment| !decoded(segment).chars().any(|c| DIVIDES.contains(&flat(c))))
+    is_plain(path)
+        || settled(path).is_ok()
+            && path
+                .split('/')
+                .all(|segment| !decoded(segment).chars().any(|c| DIVIDES.contains(&flat(c))))
+}
+
+/// Whether nothing in a path is read in two ways by anybody, seen at a glance: letters, digits,
+/// `-`, `_`, `~` and `.`, no empty segment but the last, none that begins with a dot. Most are so.
+pub(in crate::gate) fn is_plain(path: &str) -> bool {
+    path.starts_with('/')
+        && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_~.".contains(&byte))
+        && !path.contains("//")
+        && !path.contains("/.")
 }
 
 /// Whether a path stays what it is for all who decode it further, once or often: as
@@ -54,6 +66,10 @@ pub fn canonical_path(path: &str) -> bool {
 /// # Errors
 /// What is wrong with it.
 pub fn settled(path: &str) -> Result<(), &'static str> {
+    if is_plain(path) { Ok(()) } else { read_closely(path) }
+}
+
+fn read_closely(path: &str) -> Result<(), &'static str> {
     let Some(rest) = path.strip_prefix('/') else {
         return Err("its path must begin with /");
     };
@@ -66,7 +82,7 @@ pub fn settled(path: &str) -> Result<(), &'static str> {
     if text.chars().any(char::is_control) {
         return Err("it encodes a control character");
     }
-    let text: String = text.chars().map(flat).collect();
+    let text = flattened(text);
     let mut segments = text.split(['/', '\\']).peekable();
     while let Some(segment) = segments.next() {
         // Parameters (RFC 3986, 3.3) and blanks are dropped by some before they resolve.
@@ -89,7 +105,7 @@ pub fn settled(path: &str) -> Result<(), &'static str> {
 ///
 /// To be compared with another path's, never to be proxied.
 pub fn decoded_path(path: &str) -> String {
-    let text: String = decoded(path).chars().map(flat).collect();
+    let text = flattened(decoded(path));
     let mut segments: Vec<&str> = Vec::new();
     for segment in text.split(['/', '\\']) {
         match segment.split(';').next().unwrap_or_default().trim() {
@@ -112,7 +128,7 @@ pub fn may_reach(path: &str, target: &str) -> bool {
         return true;
     }
     let last = target.rsplit('/').next().unwrap_or_default();
-    let text: String = decoded(path).chars().map(flat).collect();
+    let text = flattened(decoded(path));
     // What is no text can be anything to anybody.
     let divides =
         |c: char| DIVIDES.contains(&c) || c == char::REPLACEMENT_CHARACTER || c.is_control();
@@ -149,7 +165,10 @@ fn percent_encoded(text: &str) -> Result<(), &'static str> {
 
 /// Percent-decoded until no sequence is left, those that decoding made included; bytes that are
 /// not UTF-8 become U+FFFD. One pass: what ends the text so far is all that can be new.
-pub(crate) fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
     let mut bytes: Vec<u8> = Vec::with_capacity(text.len());
     for byte in text.bytes() {
         bytes.push(byte);
@@ -160,12 +179,18 @@ pub(crate) fn decoded(text: &str) -> String {
             bytes.push(high << 4 | low);
         }
     }
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    let text = String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    Cow::Owned(text)
 }
 
 fn hexadecimal(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+/// [`flat`], of all that is not ASCII already.
+fn flattened(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.is_ascii() { text } else { Cow::Owned(text.chars().map(flat).collect()) }
 }
 
 /// The ASCII character that Unicode's compatibility forms (NFKC) make of a full-width or small
@@ -177,5 +202,27 @@ fn flat(character: char) -> char {
         '\u{FE68}' | '\u{FF3C}' => '\\',
         '\u{FE54}' | '\u{FF1B}' => ';',
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_plain_at_a_glance_is_so_looked_at_closely() {
+        const CHARACTERS: [&str; 9] = ["/", ".", "a", "-", "%", "2", "F", ";", "\\"];
+        let mut plain = 0;
+        let mut texts = vec!["/".to_owned()];
+        for _ in 0..5 {
+            texts = texts.iter().flat_map(|t| CHARACTERS.map(|c| [t, c].concat())).collect();
+            for path in texts.iter().filter(|path| is_plain(path)) {
+                plain += 1;
+                assert_eq!(read_closely(path), Ok(()), "{path}");
+                assert_eq!(decoded_path(path), format!("/{}", path.trim_matches('/')), "{path}");
+                assert!(!path.chars().any(|c| c != '/' && DIVIDES.contains(&flat(c))), "{path}");
+            }
+        }
+        assert!(plain > 100, "{plain}");
     }
 }

@@ -1,6 +1,8 @@
 //! The one wall clock.
 
 use std::{
+    cell::RefCell,
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,7 +11,7 @@ use std::{
 };
 
 use rustls::{pki_types::UnixTime, time_provider::TimeProvider};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
 /// Tells the time: the system's, or one that a test sets.
 #[derive(Debug, Clone, Default)]
@@ -61,11 +63,55 @@ impl TimeProvider for Clock {
 
 /// Seconds since the Unix epoch as RFC 3339 in UTC, with seconds.
 pub fn rfc3339(seconds: u64) -> String {
-    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| "9999-12-31T23:59:59Z".to_owned())
+    let mut text = String::with_capacity(20);
+    write(&mut text, seconds);
+    text.push('Z');
+    text
+}
+
+/// Up to the seconds; every answer to a link has two of them.
+fn write(text: &mut String, seconds: u64) {
+    let time = i64::try_from(seconds).ok().map(OffsetDateTime::from_unix_timestamp);
+    let Some(Ok(time)) = time else { return text.push_str("9999-12-31T23:59:59") };
+    let mut part = |before: &str, number: u32, digits: u32| {
+        text.push_str(before);
+        let digit = |place| number / 10_u32.pow(place) % 10;
+        text.extend((0..digits).rev().filter_map(|place| char::from_digit(digit(place), 10)));
+    };
+    part("", time.year().unsigned_abs(), 4);
+    part("-", u8::from(time.month()).into(), 2);
+    part("-", time.day().into(), 2);
+    part("T", time.hour().into(), 2);
+    part(":", time.minute().into(), 2);
+    part(":", time.second().into(), 2);
+}
+
+/// A moment, for a line of the log: RFC 3339 in UTC, with microseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Timestamp(Duration);
+
+/// Now, by the system's clock: a log tells when it was, whatever a test has the gate believe.
+pub fn timestamp() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        thread_local! {
+            /// A second and its text: most lines are of the same as the line before.
+            static SECOND: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+        }
+        SECOND.with_borrow_mut(|(second, text)| {
+            if *second != self.0.as_secs() || text.is_empty() {
+                *second = self.0.as_secs();
+                text.clear();
+                write(text, *second);
+            }
+            f.write_str(text)
+        })?;
+        write!(f, ".{:06}Z", self.0.subsec_micros())
+    }
 }
 
 #[cfg(test)]
@@ -73,8 +119,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_moment_has_six_digits_behind_its_second() {
+        let moment = |micros| Timestamp(Duration::from_micros(micros)).to_string();
+        assert_eq!(moment(0), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(moment(1_764_000_000_000_007), "2025-11-24T16:00:00.000007Z");
+        assert_eq!(moment(1_764_000_000_999_999), "2025-11-24T16:00:00.999999Z");
+        assert_eq!(moment(1_764_000_001_000_000), "2025-11-24T16:00:01.000000Z");
+    }
+
+    #[test]
     fn times_are_rfc_3339_in_utc_with_seconds() {
         assert_eq!(rfc3339(1_764_000_000), "2025-11-24T16:00:00Z");
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(rfc3339(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(rfc3339(253_402_300_799), "9999-12-31T23:59:59Z");
         assert_eq!(rfc3339(u64::MAX), "9999-12-31T23:59:59Z");
     }
 }

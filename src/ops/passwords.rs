@@ -62,6 +62,8 @@ const MAX_REMEMBERED: u64 = 10_000;
 const KNOWN: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most credentials known: those of callers, and of users whose passwords callers send.
 const MAX_KNOWN: u64 = 100_000;
+/// For what is only there or not: with a value of one type for all, a cache is compiled once.
+const THERE: u16 = 0;
 /// Seconds until a place may be free where all are taken.
 const BUSY: u64 = 2;
 
@@ -82,8 +84,8 @@ pub struct Passwords(Arc<State>);
 
 struct State {
     key: Secret<[u8; 32]>,
-    right: Cache<Digest, ()>,
-    wrong: Cache<Digest, ()>,
+    right: Cache<Digest, u16>,
+    wrong: Cache<Digest, u16>,
     known: Cache<Digest, u16>,
     guesses: Guesses,
     lanes: Lanes,
@@ -291,10 +293,10 @@ impl State {
 
     fn remember(&self, of: &Asked, right: bool) {
         if right {
-            self.right.insert(of.what, ());
+            self.right.insert(of.what, THERE);
             self.known.insert(of.place, fingerprint(&of.what));
         } else {
-            self.wrong.insert(of.both, ());
+            self.wrong.insert(of.both, THERE);
         }
     }
 

@@ -10,6 +10,7 @@
 //! room for, and strangers' verifications, one at a time, do not come to that.
 
 use std::{
+    collections::HashMap,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
@@ -51,8 +52,10 @@ pub(super) struct Neighbourhood(Option<IpAddr>);
 /// Limits guesses.
 pub(super) struct Guesses<C: Clock = DefaultClock> {
     names: Cache<[u8; 32], Arc<Limiter<C>>>,
-    addresses: Cache<Neighbourhood, Arc<Limiter<C>>>,
-    callers: Cache<String, Arc<Account<C>>>,
+    /// By [`Neighbourhood::key`]: of the same type as the names', so compiled once.
+    addresses: Cache<[u8; 32], Arc<Limiter<C>>>,
+    /// As many as there are callers.
+    callers: Mutex<HashMap<String, Arc<Account<C>>>>,
     clock: C,
 }
 
@@ -81,6 +84,13 @@ impl Neighbourhood {
             Some(IpAddr::V6(address)) => address.octets(),
         }
     }
+
+    /// [`Neighbourhood::bytes`], as long as a digest.
+    fn key(self) -> [u8; 32] {
+        let mut key = [0; 32];
+        key.iter_mut().zip(self.bytes()).for_each(|(key, byte)| *key = byte);
+        key
+    }
 }
 
 impl Default for Guesses {
@@ -107,7 +117,7 @@ where
                 .eviction_policy(policy())
                 .time_to_idle(REFILLED)
                 .build(),
-            callers: Cache::builder().max_capacity(MAX_LIMITERS).time_to_idle(REFILLED).build(),
+            callers: Mutex::default(),
             clock,
         }
     }
@@ -126,7 +136,7 @@ where
         // caller's own address stands for all its users.
         if guesser == Guesser::Stranger {
             let limiter =
-                self.addresses.get_with(from, || self.limiter(BY_ADDRESS, BY_ADDRESS_EVERY));
+                self.addresses.get_with(from.key(), || self.limiter(BY_ADDRESS, BY_ADDRESS_EVERY));
             self.check(&limiter)?;
         }
         // Given back if there is none at this name.
@@ -141,8 +151,16 @@ where
 
     fn of_caller(&self, caller: &str) -> Result<Arc<Account<C>>, u64> {
         let now = self.clock.now();
-        let none = || Arc::new(Account(Mutex::new(now)));
-        let account = self.callers.get_with_by_ref(caller, none);
+        let account = {
+            let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+            match callers.get(caller) {
+                Some(account) => account.clone(),
+                None => callers
+                    .entry(caller.to_owned())
+                    .or_insert_with(|| Arc::new(Account(Mutex::new(now))))
+                    .clone(),
+            }
+        };
         account.take(now)?;
         Ok(account)
     }

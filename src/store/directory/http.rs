@@ -15,6 +15,7 @@
 //! most 2,000 of each kind, each of at most 16 KiB as it was sent.
 
 use std::{
+    any::Any,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -85,16 +86,19 @@ pub(super) struct Service {
     under_way: Semaphore,
     batches: Semaphore,
     health: Mutex<Health>,
-    users: Answers<User>,
-    accounts: Answers<Account>,
-    resellers: Answers<Reseller>,
+    users: Answers,
+    accounts: Answers,
+    resellers: Answers,
 }
 
-/// What was answered, by what was asked.
-type Answers<T> = Cache<String, Cell<T>>;
+/// What was answered, by what was asked: a [`Cell`] of the record's kind. Of one type for all
+/// kinds, so that a cache is compiled once and not once for each.
+type Answers = Cache<String, Remembered>;
+
+type Remembered = Arc<dyn Any + Send + Sync>;
 
 /// One answer. Whoever asks first fills it; the others wait.
-type Cell<T> = Arc<OnceCell<Result<Known<T>, Failure>>>;
+type Cell<T> = OnceCell<Result<Known<T>, Failure>>;
 
 /// What was answered, and until when that counts.
 #[derive(Debug)]
@@ -185,21 +189,28 @@ impl Service {
         self.health().notice()
     }
 
-    async fn look_up<T>(&self, answers: &Answers<T>, asked: &str) -> Result<Option<Arc<T>>, Denial>
+    async fn look_up<T>(&self, answers: &Answers, asked: &str) -> Result<Option<Arc<T>>, Denial>
     where
         T: Record + Send + Sync + 'static,
     {
-        let is_over = |cell: &Cell<T>| match cell.get() {
-            None => false,
-            Some(Ok(known)) => Instant::now() >= known.until,
-            Some(Err(failure)) => failure.is_over(),
+        let cell = remembered(
+            answers,
+            asked,
+            || Arc::new(Cell::<T>::new()),
+            |answer| match answer.downcast_ref::<Cell<T>>().and_then(Cell::get) {
+                None => false,
+                Some(Ok(known)) => Instant::now() >= known.until,
+                Some(Err(failure)) => failure.is_over(),
+            },
+        );
+        let Ok(cell) = cell.downcast::<Cell<T>>() else {
+            return Err(Denial::Internal(format!("answers about {} are mixed up", T::COLLECTION)));
         };
-        let cell = answers.entry_by_ref(asked).or_insert_with_if(Arc::default, is_over);
         let ask = async || {
             let until = Instant::now() + self.cache;
             self.ask(asked).await.map(|record| Known { record, until })
         };
-        match cell.into_value().get_or_init(ask).await {
+        match cell.get_or_init(ask).await {
             Ok(known) => Ok(known.record.clone()),
             Err(failure) => Err(Denial::DirectoryUnavailable(failure.why.clone())),
         }
@@ -298,8 +309,18 @@ impl Service {
     }
 }
 
-fn remembering<T: Send + Sync + 'static>(kept: Duration) -> Answers<T> {
+fn remembering(kept: Duration) -> Answers {
     Cache::builder().max_capacity(REMEMBERED).time_to_live(kept).build()
+}
+
+/// What is remembered of a question: a new one where nothing is, or what was is over.
+fn remembered(
+    answers: &Answers,
+    asked: &str,
+    new: fn() -> Remembered,
+    is_over: fn(&Remembered) -> bool,
+) -> Remembered {
+    answers.entry_by_ref(asked).or_insert_with_if(new, is_over).into_value()
 }
 
 /// Whether it met a connection that the service was just closing: asked again on a new one, it
