@@ -26,7 +26,9 @@ use crate::{
         upstream::{Timeouts, Upstreams},
     },
     gate::{caller::Caller, password::Decoy, peer::PeerKeys, secret::Secret},
-    ops::{clock::Clock, entropy, metrics::Metrics, passwords::Passwords, shutdown},
+    ops::{
+        clock::Clock, entropy, metrics::Metrics, passwords::Passwords, shutdown, verifier::Verifier,
+    },
     store::{directory::Directory, keys::Watch},
 };
 
@@ -91,7 +93,8 @@ pub async fn start(
     let store = stores::open(&config, PeerKeys::of(&sessions), &clock).await?;
     // What other gates took back is known before the first request, where the store answers.
     store.listen().await;
-    let passwords = passwords(&config, &metrics);
+    let passwords = open_passwords(&config, &metrics);
+    let verifier = Verifier::new(1, &metrics);
     let gate = Arc::new(Gate {
         keys: ArcSwap::from_pointee(Keys { ring, sessions }),
         store,
@@ -102,6 +105,7 @@ pub async fn start(
         first_uses: FirstUses::default(),
         directory,
         passwords,
+        verifier,
         limiters: limiters(&config),
         spending: end.asking.clone(),
         shutdown: near,
@@ -199,15 +203,15 @@ fn limits(config: &Config) -> listen::Limits {
     }
 }
 
-fn passwords(config: &Config, metrics: &Metrics) -> Passwords {
-    let hashes = config.callers.iter().filter_map(|caller| caller.password.as_ref());
-    Passwords::new(Secret::new(entropy::random()), Decoy::like(hashes), metrics)
-}
-
 /// How fast each caller may ask, by its name.
 fn limiters(config: &Config) -> HashMap<String, Limiter> {
     let limiter = |caller: &Arc<Caller>| (caller.name.clone(), Limiter::new(caller.rate));
     config.callers.iter().map(limiter).collect()
+}
+
+fn open_passwords(config: &Config, metrics: &Metrics) -> Passwords {
+    let hashes = config.callers.iter().filter_map(|caller| caller.password.as_ref());
+    Passwords::new(Secret::new(entropy::random()), Decoy::like(hashes), metrics)
 }
 
 fn open_upstreams(config: &Config) -> Result<Upstreams, StartError> {

@@ -192,12 +192,12 @@ async fn a_token_judged_in_time_but_delayed_past_the_drop_of_its_bucket_is_refus
         oncegate::edge::connection::Connection::plain((std::net::Ipv4Addr::LOCALHOST, 0).into());
     let (intake, _) = Intake::read(&gate, &connection, ClientIpSource::Peer, &parts);
     let visit = redeem::Presenter::default();
-    let judged = || {
-        let verified = redeem::verify(&gate, &link.token).unwrap();
+    let judged = async || {
+        let verified = redeem::verify(&gate, &link.token).await.unwrap();
         let site = gate.site_named("panel").unwrap();
         redeem::judge(&gate, site, &visit, verified).unwrap()
     };
-    let (first, delayed) = (judged(), judged());
+    let (first, delayed) = (judged().await, judged().await);
     redeem::spend(&gate, &intake, &visit, first).await.unwrap();
     running.clock.set(NOW + ttl);
     gate.store.tick(NOW + ttl);

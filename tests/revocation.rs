@@ -225,7 +225,7 @@ async fn a_revocation_answered_while_a_link_is_recorded_holds() {
     let connection = Connection::plain((std::net::Ipv4Addr::LOCALHOST, 0).into());
     let (intake, _) = Intake::read(&running, &connection, ClientIpSource::Peer, &parts);
     let by = redeem::Presenter::default();
-    let verified = redeem::verify(&running, &link.token).unwrap();
+    let verified = redeem::verify(&running, &link.token).await.unwrap();
     let site = running.site_named("panel").unwrap();
     let judged = redeem::judge(&running, site, &by, verified).unwrap();
     assert!(signed_in(&gate, &cookie).await);

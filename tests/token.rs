@@ -18,6 +18,8 @@ mod generator;
 mod payload;
 #[path = "token/second_opinion.rs"]
 mod second_opinion;
+#[path = "token/together.rs"]
+mod together;
 
 use std::{fs, path::PathBuf};
 

@@ -65,7 +65,7 @@ pub(super) async fn redeem(call: &Call<'_>, value: Value) -> Result<Response<Bod
         return Err(Denial::Forbidden("this caller may not redeem tokens".to_owned()).into());
     }
     let asked = asked(value)?;
-    let verified = redeem::verify(call.gate, &asked.token)?;
+    let verified = redeem::verify(call.gate, &asked.token).await?;
     let site = own_site(call, verified.claims(), asked.site.as_deref())?;
     let by = Presenter { client: asked.ip, next: None };
     let (gate, intake) = (call.gate.clone(), call.intake.clone());
@@ -85,7 +85,7 @@ pub(super) async fn inspect(call: &Call<'_>, value: Value) -> Result<Response<Bo
     }
     let asked = asked(value)?;
     let by = Presenter { client: asked.ip, next: None };
-    let seen = redeem::verify(call.gate, &asked.token).and_then(|verified| {
+    let seen = redeem::verify(call.gate, &asked.token).await.and_then(|verified| {
         let site = own_site(call, verified.claims(), asked.site.as_deref())?;
         Ok((verified.claims().clone(), redeem::judge(call.gate, &site, &by, verified)))
     });

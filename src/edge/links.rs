@@ -119,7 +119,7 @@ async fn open(opened: Arc<Opened>, method: &Method) -> Result<Response<Body>, Re
 
 /// All that is checked before spending.
 async fn look(opened: &Opened, by: &Presenter) -> Result<Judged, Refusal> {
-    let verified = redeem::verify(&opened.gate, &opened.carried.token)?;
+    let verified = redeem::verify(&opened.gate, &opened.carried.token).await?;
     if let Err(denial) = opened.carried.fits(verified.claims()) {
         return Err(Refusal::of(denial, verified.into_claims()));
     }
@@ -134,6 +134,7 @@ async fn post(opened: Arc<Opened>, body: Incoming) -> Result<Response<Body>, Ref
     let next = next(&opened, body).await?;
     let by = Presenter { client: opened.intake.client.as_ref().ok().copied(), next };
     let judged = redeem::verify(&opened.gate, &opened.carried.token)
+        .await
         .map_err(Refusal::from)
         .and_then(|verified| redeem::judge(&opened.gate, &opened.at.site, &by, verified));
     let answered = match judged {

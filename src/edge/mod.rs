@@ -35,7 +35,10 @@ use crate::{
         session::SessionKeys,
         site::{Site, Visited},
     },
-    ops::{clock::Clock, metrics::Metrics, passwords::Passwords, shutdown::Shutdown},
+    ops::{
+        clock::Clock, metrics::Metrics, passwords::Passwords, shutdown::Shutdown,
+        verifier::Verifier,
+    },
     store::{Store, directory::Directory},
 };
 
@@ -104,6 +107,8 @@ pub struct Gate {
     pub directory: Directory,
     /// Verifies passwords.
     pub passwords: Passwords,
+    /// Checks signatures of tokens.
+    pub verifier: Verifier,
     /// How fast each caller may ask, by its name.
     pub limiters: HashMap<String, Limiter>,
     /// Redemptions under way, whoever hung up, and whatever may yet ask the store for something:

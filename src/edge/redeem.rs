@@ -53,8 +53,9 @@ impl fmt::Debug for FirstUses {
 ///
 /// # Errors
 /// What [`Presented::new`] and `Keyring::verify` refuse.
-pub fn verify(gate: &Gate, token: &str) -> Result<Verified, Denial> {
-    gate.keys.load().ring.verify(&Presented::new(token)?)
+pub async fn verify(gate: &Gate, token: &str) -> Result<Verified, Denial> {
+    let unproven = gate.keys.load().ring.read(Presented::new(token)?)?;
+    gate.verifier.prove(unproven).await?.verified()
 }
 
 /// Time, audience, client address, destination, revocation.

@@ -3,11 +3,16 @@
 //! A key is known by its `kid`, the RFC 7638 thumbprint of its public half, so that a name
 //! cannot be given to another key. Weak keys are refused when a key is made, not when it is used.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signer as _, VerifyingKey};
 use sha2::{Digest as _, Sha256};
+
+use crate::gate::{signatures::Multiples, token::header::Headers};
 
 /// A key pair that signs, and its `kid`. Its `Debug` shows the `kid` alone.
 #[derive(Clone)]
@@ -16,11 +21,17 @@ pub struct SigningKey {
     public: PublicKey,
 }
 
-/// The public half of a key, ready to verify with, and its `kid`.
+/// The public half of a key, ready to verify with, and its `kid`. A clone is the same one.
 #[derive(Clone)]
-pub struct PublicKey {
+pub struct PublicKey(Arc<Public>);
+
+struct Public {
     point: VerifyingKey,
     kid: String,
+    headers: Headers,
+    /// A millisecond's work, so done when the first signature of this key comes: of the keys
+    /// that no longer or do not yet sign, few see one.
+    multiples: OnceLock<Multiples>,
 }
 
 /// The keys of one gate.
@@ -55,7 +66,7 @@ impl SigningKey {
 
     /// The RFC 7638 thumbprint of the public half.
     pub fn kid(&self) -> &str {
-        &self.public.kid
+        self.public.kid()
     }
 
     /// The public half.
@@ -87,34 +98,46 @@ impl PublicKey {
             return Err(WeakKey);
         }
         let kid = thumbprint(point.as_bytes());
-        Ok(Self { point, kid })
+        let headers = Headers::of(&kid);
+        Ok(Self(Arc::new(Public { point, kid, headers, multiples: OnceLock::new() })))
     }
 
     /// The RFC 7638 thumbprint.
     pub fn kid(&self) -> &str {
-        &self.kid
+        &self.0.kid
     }
 
     /// The encoded point, as in a JWK's `x`.
     pub fn as_bytes(&self) -> &[u8; 32] {
-        self.point.as_bytes()
+        self.0.point.as_bytes()
     }
 
-    /// Whether `signature` is this key's, of `message`: strictly, so that no second signature of
-    /// the same message can be made from the first.
-    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        self.point.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
+    /// How the tokens begin that this key signs.
+    pub(crate) fn headers(&self) -> &Headers {
+        &self.0.headers
+    }
+
+    /// What its signatures are checked with.
+    pub(crate) fn multiples(&self) -> &Multiples {
+        self.0.multiples.get_or_init(|| Multiples::of(self.0.point.to_edwards()))
     }
 }
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+impl Eq for PublicKey {}
 
 impl Keyring {
     /// Puts keys together. A key that comes twice counts once, in its first role.
     pub fn new(current: SigningKey, next: Option<SigningKey>, previous: Vec<SigningKey>) -> Self {
         let public = |key: SigningKey| key.public;
-        let next = next.map(public).filter(|next| next.kid != current.kid());
+        let next = next.map(public).filter(|next| next.kid() != current.kid());
         let mut ring = Self { current, next, previous: Vec::new() };
         for key in previous.into_iter().map(public) {
-            if ring.find(&key.kid).is_none() {
+            if ring.find(key.kid()).is_none() {
                 ring.previous.push(key);
             }
         }
@@ -150,7 +173,7 @@ impl Keyring {
 
     /// The key with exactly this `kid`.
     pub fn find(&self, kid: &str) -> Option<&PublicKey> {
-        self.public_keys().find(|key| key.kid == kid)
+        self.public_keys().find(|key| key.kid() == kid)
     }
 }
 
@@ -162,7 +185,7 @@ impl fmt::Debug for SigningKey {
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PublicKey({})", self.kid)
+        write!(f, "PublicKey({})", self.kid())
     }
 }
 

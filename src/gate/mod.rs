@@ -34,6 +34,7 @@ pub mod revoked;
 pub mod secret;
 pub mod seen;
 pub mod session;
+pub mod signatures;
 pub mod site;
 pub mod spoken;
 pub mod template;

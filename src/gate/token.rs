@@ -23,7 +23,14 @@ use crate::gate::{
     id::{MemoryId, TokenId},
     keyring::{Keyring, PublicKey},
     page::Page,
+    token::header::Headers,
 };
+
+pub(crate) mod header;
+mod proof;
+
+pub use header::LINK_BEGINS;
+pub use proof::{Proved, Proven, Unproven, prove};
 
 /// The most bytes a token may have.
 pub const MAX_TOKEN: usize = 4096;
@@ -31,14 +38,6 @@ pub const MAX_TOKEN: usize = 4096;
 const MAX_TIME: u64 = 253_402_300_799;
 /// The most characters of a user's name.
 const MAX_USER: usize = 256;
-
-/// How every link's token begins: its header up to the `kid`, in base64url.
-pub const LINK_BEGINS: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6Im9uY2VnYXRlLWxpbmsrand0Iiwia2lkIjoi";
-
-const ALG: &str = "EdDSA";
-const LINK: &str = "oncegate-link+jwt";
-const ASSERTION: &str = "oncegate-assertion+jwt";
-const LOGIN: &str = "oncegate-login+jwt";
 
 /// What a link says. Times in seconds since the Unix epoch; optional members are absent when
 /// `None`, and written in this order.
@@ -151,7 +150,8 @@ pub struct Presented {
     dots: (usize, usize),
 }
 
-/// A link's claims under a good signature. Only [`Keyring::verify`] makes one.
+/// A link's claims under a good signature. Only [`Keyring::verify`] and
+/// [`Proven::verified`] make one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verified {
     claims: LinkClaims,
@@ -233,62 +233,17 @@ impl Keyring {
     /// Signs a link. That the claims keep their bounds (the user's length, the token's size) is
     /// the issuer's to see to: [`Keyring::verify`] refuses what does not.
     pub fn sign(&self, claims: &LinkClaims) -> String {
-        self.sign_as(LINK, claims)
+        self.sign_as(|headers| &headers.link, claims)
     }
 
     /// Signs what the upstream is told about who is signed in.
     pub fn sign_assertion(&self, claims: &AssertionClaims) -> String {
-        self.sign_as(ASSERTION, claims)
+        self.sign_as(|headers| &headers.assertion, claims)
     }
 
     /// Signs what the upstream's callback is told about who signs in.
     pub fn sign_login_assertion(&self, claims: &LoginAssertionClaims) -> String {
-        self.sign_as(LOGIN, claims)
-    }
-
-    /// Verifies that a token is a link of this gate's, unchanged.
-    ///
-    /// # Errors
-    /// In this order: [`Denial::Malformed`] with `header` (not exactly `alg`, `typ`, `kid`, each
-    /// a text, once) or `alg` (not `EdDSA`); [`Denial::UnknownKey`]; [`Denial::Malformed`] with
-    /// `signature` (not 64 bytes, canonically written); [`Denial::BadSignature`];
-    /// [`Denial::WrongType`]; [`Denial::Malformed`] with `claims` (not these members, once, of
-    /// exactly these types), `sub`, or `exp` (not after `iat`, or past the year 9999).
-    pub fn verify(&self, token: &Presented) -> Result<Verified, Denial> {
-        let header = decode(token.header()).ok_or(Denial::Malformed("header"))?;
-        let header: Header<'_> =
-            claims::from_json(&header).map_err(|_| Denial::Malformed("header"))?;
-        // The algorithm is ours to choose, never the token's (RFC 8725, 3.1).
-        if header.alg != ALG {
-            return Err(Denial::Malformed("alg"));
-        }
-        let key = self.find(&header.kid).ok_or(Denial::UnknownKey)?;
-
-        let mut signature = [0; 64];
-        match URL_SAFE_NO_PAD.decode_slice(token.signature(), &mut signature) {
-            Ok(64) => {}
-            _ => return Err(Denial::Malformed("signature")),
-        }
-        if !key.verifies(token.signed().as_bytes(), &signature) {
-            return Err(Denial::BadSignature);
-        }
-
-        match &*header.typ {
-            LINK => {}
-            ASSERTION => return Err(Denial::WrongType("an assertion")),
-            LOGIN => return Err(Denial::WrongType("a login assertion")),
-            _ => return Err(Denial::WrongType("of no type known here")),
-        }
-        let payload = decode(token.payload()).ok_or(Denial::Malformed("claims"))?;
-        let claims: LinkClaims =
-            claims::from_json(&payload).map_err(|_| Denial::Malformed("claims"))?;
-        if !is_user(&claims.sub) {
-            return Err(Denial::Malformed("sub"));
-        }
-        if claims.exp <= claims.iat || claims.exp > MAX_TIME {
-            return Err(Denial::Malformed("exp"));
-        }
-        Ok(Verified { claims })
+        self.sign_as(|headers| &headers.login, claims)
     }
 
     /// The public keys as a JWK set (RFC 7517, 5), in JSON: current, next, previous.
@@ -296,13 +251,15 @@ impl Keyring {
         json(&JwkSet { keys: self.public_keys().map(jwk).collect() })
     }
 
-    fn sign_as(&self, typ: &'static str, claims: &impl Serialize) -> String {
+    fn sign_as(&self, header: fn(&Headers) -> &str, claims: &impl Serialize) -> String {
         let key = self.current();
-        let header = Header { alg: ALG.into(), typ: typ.into(), kid: key.kid().into() };
-        let mut token = String::with_capacity(1024);
-        URL_SAFE_NO_PAD.encode_string(json(&header), &mut token);
+        let claims = json(claims);
+        let header = header(key.public().headers());
+        // 86 characters are a signature; four are what three bytes become.
+        let mut token = String::with_capacity(header.len() + claims.len() / 3 * 4 + 4 + 88);
+        token.push_str(header);
         token.push('.');
-        URL_SAFE_NO_PAD.encode_string(json(claims), &mut token);
+        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
         let signature = key.sign(token.as_bytes());
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
@@ -317,17 +274,6 @@ pub fn is_user(user: &str) -> bool {
         && user.len() <= 4 * MAX_USER
         && user.chars().count() <= MAX_USER
         && !user.chars().any(char::is_control)
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header<'a> {
-    #[serde(borrow)]
-    alg: Cow<'a, str>,
-    #[serde(borrow)]
-    typ: Cow<'a, str>,
-    #[serde(borrow)]
-    kid: Cow<'a, str>,
 }
 
 /// A derived enum would take `{"auto":null}` too.

@@ -2,7 +2,7 @@
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
@@ -33,6 +33,8 @@ pub struct Metrics {
     pub passwords: Family<How, Counter>,
     /// Passwords refused, by reason.
     pub passwords_refused: Family<Why, Counter>,
+    /// Signatures of tokens, and how many were checked at a time.
+    pub verifications: Verifications,
     /// Open connections.
     pub connections: Family<Listener, Gauge>,
     /// Connections that came to nothing before their first request, by reason.
@@ -71,6 +73,34 @@ pub struct Metrics {
     pub store_resent: Counter,
     /// 1 while another gate answers.
     pub peer_up: Family<PeerGate, Gauge>,
+}
+
+/// How the signatures of tokens were checked.
+#[derive(Debug, Clone, Default)]
+pub struct Verifications {
+    /// How many at a time.
+    pub sizes: Sizes,
+    /// Times that many were not all good, and were checked again in smaller numbers.
+    pub splits: Counter,
+    /// The most that may be checked at a time now.
+    pub limit: Gauge,
+}
+
+/// Counts numbers of things, 1 to 64.
+#[derive(Debug, Clone)]
+pub struct Sizes(Histogram);
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self(Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]))
+    }
+}
+
+impl Sizes {
+    /// Counts this many.
+    pub fn observe(&self, number: usize) {
+        self.0.observe(f64::from(u32::try_from(number).unwrap_or(u32::MAX)));
+    }
 }
 
 /// Who issued, and for which site.
@@ -199,6 +229,10 @@ impl Metrics {
             "Passwords refused, by reason",
             self.passwords_refused.clone(),
         );
+        let Verifications { sizes, splits, limit } = &self.verifications;
+        all.register("verify_batch_size", "Signatures checked at a time", sizes.0.clone());
+        all.register("verify_batches_split", "Batches not all good, checked again", splits.clone());
+        all.register("verify_batch_limit", "Most checked at a time, for now", limit.clone());
         all.register("connections", "Open connections", self.connections.clone());
         all.register(
             "connections_unserved",

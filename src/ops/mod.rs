@@ -1,5 +1,5 @@
-//! What running needs: the clock, randomness, an HTTP client, the verification of passwords,
-//! telemetry, metrics, audit, shutdown, and the word to who supervises the process.
+//! What running needs: the clock, randomness, an HTTP client, the verification of passwords
+//! and of signatures, telemetry, metrics, audit, shutdown, and the word to who supervises the process.
 
 pub mod audit;
 pub mod clock;
@@ -10,3 +10,4 @@ pub mod passwords;
 pub mod service_manager;
 pub mod shutdown;
 pub mod telemetry;
+pub mod verifier;

@@ -110,6 +110,8 @@ pub struct Ledger {
     costs: bool,
     /// Faults that go on.
     lasting: usize,
+    /// A gate may have issued what bears a time to come.
+    pub dated_ahead: bool,
     /// When there were two in charge last.
     split: Option<u64>,
     violation: Option<String>,
@@ -201,8 +203,13 @@ impl Ledger {
             || token.user_revoking
             || self.revoking.get(&token.link.user).is_some_and(|at| {
                 // A gate that lost what it knew, and hears of it again, takes back what it has
-                // issued since in those seconds by which clocks may differ.
-                let again = if token.excused { 2 * LEEWAY } else { 0 };
+                // issued since in those seconds by which clocks may differ; one that was ahead
+                // takes back in all of them what bears such a time.
+                let again = match (token.excused, self.dated_ahead) {
+                    (true, _) => 2 * LEEWAY,
+                    (false, true) => LEEWAY,
+                    (false, false) => 0,
+                };
                 token.link.issued <= *at + again
             });
         match outcome {

@@ -132,6 +132,12 @@ impl World {
         self.ledger().count(name);
     }
 
+    /// The clock of a gate steps: what it has issued may be dated later than others can know.
+    pub fn clock_steps(&self) {
+        self.fault("the clock of a gate stepped");
+        self.ledger().dated_ahead = true;
+    }
+
     /// Whether nothing has failed for so long that everything must work.
     pub fn calm(&self) -> bool {
         let clocks: Vec<_> = self.clocks.lock().unwrap().iter().map(Clock::now).collect();

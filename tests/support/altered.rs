@@ -19,6 +19,7 @@ use oncegate::{
         entropy,
         metrics::Metrics,
         shutdown::{self, Trigger},
+        verifier::Verifier,
     },
     store::{
         Durability, Store, StoreOptions,
@@ -57,6 +58,7 @@ impl Altered {
             first_uses: edge::redeem::FirstUses::default(),
             directory: original.directory.clone(),
             passwords: original.passwords.clone(),
+            verifier: Verifier::new(1, &Metrics::default()),
             limiters: limiters.collect(),
             spending: tokio_util::task::TaskTracker::new(),
             shutdown: shutdown.clone(),
