@@ -96,7 +96,7 @@ pub async fn start(
     let passwords = open_passwords(&config, &metrics);
     let verifier = Verifier::new(1, &metrics);
     let gate = Arc::new(Gate {
-        keys: ArcSwap::from_pointee(Keys { ring, sessions }),
+        keys: ArcSwap::from_pointee(Keys::new(ring, sessions)),
         store,
         clock,
         metrics,
@@ -173,12 +173,12 @@ fn alike(
 /// wait until this one has caught up.
 fn public_answer(gate: Arc<Gate>, others_wait: watch::Receiver<bool>) -> Answer {
     Arc::new(move |peer, request| {
-        let mut caught_up = others_wait.clone();
         let is_peers = route::is_peers(request.uri().path());
+        let mut waits = (!is_peers && !*others_wait.borrow()).then(|| others_wait.clone());
         // From here on it is under way, whenever it is looked at.
         let answering = route::answer(gate.clone(), peer, request);
         Box::pin(async move {
-            if !is_peers {
+            if let Some(caught_up) = &mut waits {
                 // An error says that the sender is gone: it was sent before.
                 let _ = caught_up.wait_for(|caught_up| *caught_up).await;
             }

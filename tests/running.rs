@@ -191,8 +191,10 @@ async fn metrics_count_what_happened() {
         ("oncegate_refused_total{code=\"unauthorized\"}", 1),
         ("oncegate_refused_total{code=\"sign_in_required\"}", 1),
         ("oncegate_proxied_total{site=\"panel\"}", 2),
-        ("oncegate_assertion_misses_total", 1),
-        ("oncegate_assertion_hits_total", 1),
+        ("oncegate_cache_requests_total{cache=\"assertions\",outcome=\"miss\"}", 1),
+        ("oncegate_cache_requests_total{cache=\"assertions\",outcome=\"hit\"}", 1),
+        ("oncegate_cache_requests_total{cache=\"sessions\",outcome=\"miss\"}", 1),
+        ("oncegate_cache_requests_total{cache=\"sessions\",outcome=\"hit\"}", 1),
         ("oncegate_seen_entries", 1),
         ("oncegate_possible_interceptions_total", 0),
     ] {

@@ -24,7 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use oncegate::{
     edge::{
         body::{self, Body},
-        headers::{SignedIn, Visit},
+        headers::{Introduction, SignedIn, Visit},
         upstream::{Timeouts, Upstreams},
     },
     gate::{
@@ -554,6 +554,7 @@ async fn serve(
         let login = "login.assertion.x";
         upstreams.callback(request.headers(), upstream, "/sso?from=gate", &visit, login).await
     } else {
+        let who = Introduction::of(&mapping, &who);
         upstreams.forward(request, upstream, &visit, signed_in.then_some(&who), None).await
     };
     Ok(answer.unwrap_or_else(|denial: Denial| {

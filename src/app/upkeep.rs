@@ -132,7 +132,7 @@ pub(super) fn take_up_keys(gate: &Gate, watch: &Mutex<Watch>) {
         Some(Ok((ring, sessions))) => {
             info!(current = ring.current_kid(), "keys changed");
             gate.store.take_up_keys(&sessions);
-            gate.keys.store(Arc::new(Keys { ring, sessions }));
+            gate.keys.store(Arc::new(Keys::new(ring, sessions)));
         }
         Some(Err(why)) => error!(%why, "keys changed and cannot be read; the old ones stay"),
     }

@@ -49,7 +49,8 @@ async fn answered(
     let intake = Arc::new(intake);
     if let (Ok(()), Some(spoken)) = (&read, vendors::at(&gate, &intake.path)) {
         let arrived = Arrived { connection: &connection, headers: &parts.headers };
-        let answer = vendors::answer(&gate, &intake, spoken, &arrived, &parts, body).await;
+        let answer =
+            Box::pin(vendors::answer(&gate, &intake, spoken, &arrived, &parts, body)).await;
         return respond::with_request_id(answer, &intake.id);
     }
     let answered = match read {
@@ -99,7 +100,7 @@ async fn route(
         && !id.contains('/')
     {
         return match parts.method {
-            Method::DELETE => calls::revoke_link(call, id).await,
+            Method::DELETE => Box::pin(calls::revoke_link(call, id)).await,
             _ => Err(Denial::MethodNotAllowed("DELETE").into()),
         };
     }
@@ -118,15 +119,15 @@ async fn route(
     };
     let value = read_json(call.gate, &parts.headers, body, most).await?;
     match path {
-        "/v1/links" => Ok(issue::link(call, value).await?),
-        "/v1/links/batch" => Ok(issue::batch(call, value).await?),
+        "/v1/links" => Ok(Box::pin(issue::link(call, value)).await?),
+        "/v1/links/batch" => Ok(Box::pin(issue::batch(call, value)).await?),
         "/v1/redeem" => {
             // RFC 8470: what is replayable must not spend.
             source::not_early(&parts.headers)?;
             calls::redeem(call, value).await
         }
-        "/v1/inspect" => calls::inspect(call, value).await,
-        _ => calls::revoke_user(call, value).await,
+        "/v1/inspect" => Box::pin(calls::inspect(call, value)).await,
+        _ => Box::pin(calls::revoke_user(call, value)).await,
     }
 }
 

@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc};
 use moka::sync::Cache;
 
 use crate::{
-    edge::Gate,
+    edge::{
+        Gate,
+        headers::{Introduction, SignedIn},
+    },
     gate::{
         claims::Claims,
         id::SessionId,
@@ -24,13 +27,15 @@ const KEPT: u64 = 100_000;
 
 /// Assertions signed a moment ago, by session.
 #[derive(Clone)]
-pub struct Assertions(Cache<SessionId, Signed>);
+pub struct Assertions(Cache<SessionId, Arc<Signed>>);
 
-#[derive(Clone)]
-struct Signed {
+/// What an upstream is told with an assertion: all of it holds as long as the session.
+#[derive(Debug)]
+pub struct Signed {
     at: u64,
-    kid: Arc<str>,
-    text: Arc<str>,
+    kid: Box<str>,
+    /// Who is there.
+    pub introduction: Introduction,
 }
 
 impl Default for Assertions {
@@ -45,24 +50,32 @@ impl fmt::Debug for Assertions {
     }
 }
 
-/// The assertion that tells `site`'s upstream about `session`, at most 30 s old.
-pub fn of(gate: &Gate, site: &Site, session: &Session) -> Arc<str> {
+/// What tells `site`'s upstream about `session`, with an assertion that is at most 30 s old.
+pub fn of(gate: &Gate, site: &Site, session: &Session) -> Arc<Signed> {
     let now = gate.clock.now();
     let keys = gate.keys.load();
-    let cached = gate.assertions.0.get(&session.id);
-    if let Some(signed) = cached
+    let (kid, counts) = (keys.ring.current_kid(), &gate.metrics.caches.assertions);
+    if let Some(signed) = gate.assertions.0.get(&session.id)
         && (signed.at..signed.at + RENEWED_AT).contains(&now)
-        && *signed.kid == *keys.ring.current_kid()
+        && *signed.kid == *kid
     {
-        gate.metrics.assertion_hits.inc();
-        return signed.text;
+        counts.hits.inc();
+        return signed;
     }
-    gate.metrics.assertion_misses.inc();
+    counts.misses.inc();
     let claims = claims(gate, site, &session.user, &session.caller, session.ctx.clone());
-    let text: Arc<str> = keys.ring.sign_assertion(&claims).into();
-    let kid = keys.ring.current_kid().into();
-    gate.assertions.0.insert(session.id, Signed { at: now, kid, text: Arc::clone(&text) });
-    text
+    let who = SignedIn {
+        user: &session.user,
+        caller: &session.caller,
+        site: &session.site,
+        link: session.link,
+        ctx: session.ctx.as_ref().map(Claims::as_object),
+        assertion: &keys.ring.sign_assertion(&claims),
+    };
+    let introduction = Introduction::of(&site.headers, &who);
+    let signed = Arc::new(Signed { at: now, kid: kid.into(), introduction });
+    gate.assertions.0.insert(session.id, signed.clone());
+    signed
 }
 
 /// What an upstream is told about somebody: the same in an assertion and in a login assertion.

@@ -17,9 +17,10 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Empty, Full, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use crate::edge::trailers::Announced;
+use crate::edge::{pools::Lease, trailers::Announced};
 
 /// Why a body broke off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -42,7 +43,19 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BodyError>,
 {
-    Relay { body, announced, upload: None }.boxed_unsync()
+    Relay { body, announced, upload: None, lease: None }.boxed_unsync()
+}
+
+/// As [`relay`], for the body of an answer; at its end the connection that it comes by is given
+/// back. One that is not read to the end takes its connection with it.
+pub(super) fn relay_answer(body: Incoming, announced: Announced, lease: Option<Lease>) -> Body {
+    if body.is_end_stream() {
+        if let Some(lease) = lease {
+            lease.give_back();
+        }
+        return empty();
+    }
+    Relay { body, announced, upload: None, lease }.boxed_unsync()
 }
 
 /// As [`relay`], for the body of a request, whose `progress` is told. A body that does not move
@@ -58,7 +71,7 @@ where
     B::Error: Into<BodyError>,
 {
     let upload = Upload { progress: progress.clone(), patience, waiting: None };
-    Relay { body, announced, upload: Some(upload) }.boxed_unsync()
+    Relay { body, announced, upload: Some(upload), lease: None }.boxed_unsync()
 }
 
 /// How far a request is: tells a slow upload from a silent upstream, and a stalled upload from a
@@ -101,6 +114,7 @@ struct Relay<B> {
     body: B,
     announced: Announced,
     upload: Option<Upload>,
+    lease: Option<Lease>,
 }
 
 /// A request's body on its way. The time runs only while the client is waited for: an upstream
@@ -141,8 +155,8 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self { body, announced, upload } = &mut *self;
-        let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
+        let Self { body, announced, upload, lease } = &mut *self;
+        let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
             if let Some(upload) = upload {
                 ready!(upload.poll_stalled(cx));
                 return Poll::Ready(Some(Err(Stalled.into())));
@@ -151,6 +165,14 @@ where
         };
         if let Some(upload) = upload {
             upload.moved();
+        }
+        // Whoever knows the length need not ask whether there is more.
+        let is_last = match &frame {
+            None => true,
+            Some(frame) => frame.is_ok() && body.is_end_stream(),
+        };
+        if is_last && let Some(lease) = lease.take() {
+            lease.give_back();
         }
         let Some(frame) = frame else { return Poll::Ready(None) };
         let frame = frame.map_err(Into::into)?;

@@ -33,6 +33,7 @@ use crate::{
         body::{self, Body},
         connection::Connection,
         places::Activity,
+        seldom::Seldom,
         stream::Holding,
     },
     ops::shutdown::Shutdown,
@@ -122,9 +123,9 @@ where
     let io = TokioIo::new(Holding { stream, activity, _held: held });
     match version {
         HttpVersion::One => {
+            // The time for a head is that for which nothing is under way: see `to_its_end`.
             let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(terms.header_timeout)
+                .header_read_timeout(None)
                 .max_buf_size(MAX_HEAD as usize)
                 .half_close(false)
                 .serve_connection(io, service)
@@ -147,6 +148,20 @@ where
             to_its_end(connection, http2::Connection::graceful_shutdown, version, terms).await
         }
     }
+}
+
+/// What a connection may come to beside what is said on it.
+enum Turn {
+    /// The end is near: its answers are the last.
+    Near,
+    /// The end is here.
+    Here,
+    /// Another connection wants its place.
+    GivesWay,
+    /// Nothing was asked in time, or not to its end.
+    Idle,
+    /// The client takes nothing of what it asked for.
+    Gone,
 }
 
 /// Drives a connection until it ends, is idle for too long, gives way, or the listener's end is
@@ -173,24 +188,38 @@ where
             }
             connection.as_mut().poll(cx)
         });
-        tokio::select! {
+        let is_far = !is_near;
+        let turn = pin!(async {
+            tokio::select! {
+                biased;
+                () = near.wait(), if is_far => Turn::Near,
+                () = here.wait() => Turn::Here,
+                () = activity.gives_way() => Turn::GivesWay,
+                () = activity.idle_for(header_timeout) => Turn::Idle,
+                () = activity.untaken_for(GONE) => Turn::Gone,
+            }
+        });
+        let turn = tokio::select! {
             // What has arrived is read before anything is closed.
             biased;
             ended = talk => return ended,
-            () = near.wait(), if !is_near => is_near = true,
-            () = here.wait() => break,
-            () = activity.gives_way() => {
+            turn = Seldom::new(turn) => turn,
+        };
+        match turn {
+            Turn::Near => is_near = true,
+            Turn::Here => break,
+            Turn::GivesWay => {
                 // It was idle when it was chosen; what it has asked for since is answered.
                 close(connection.as_mut());
                 drop(may_ask);
                 return goodbye(connection, &activity, GIVING_WAY).await;
             }
-            // Of HTTP/1.1 the server sees to it.
-            () = activity.idle_for(header_timeout), if multiplexed => {
+            Turn::Idle if multiplexed => {
                 close(connection.as_mut());
                 return goodbye(connection, &activity, GOODBYE).await;
             }
-            () = activity.untaken_for(GONE) => return Ok(()),
+            // Of HTTP/1.1 the client knows by the end of the connection.
+            Turn::Idle | Turn::Gone => return Ok(()),
         }
     }
     let ended_or_asked = poll_fn(|cx| match connection.as_mut().poll(cx) {

@@ -50,8 +50,8 @@ pub(super) fn answer(
 ) -> Result<Response<Body>, Denial> {
     let convention = Convention::at(&intake.path).ok_or(Denial::NotFound)?;
     if !connection.is_from(&gate.config.listen.trusted_proxies) {
-        let (peer, path) = (intake.audit().client, convention.path);
-        warn!(peer, path, "asked as load balancers ask, by a peer not in listen.trusted_proxies");
+        let (peer, path) = (intake.audit().shown(), convention.path);
+        warn!(%peer, path, "asked as load balancers ask, by a peer not in listen.trusted_proxies");
         return Err(Denial::NotFound);
     }
     let headers = request.headers();
@@ -79,8 +79,8 @@ fn count(gate: &Gate, style: Style, original: &Original, verdict: &Result<Verdic
         return;
     }
     let outcome = match verdict {
-        Ok(Verdict::Pass { signed_in: true, .. }) => "signed_in",
-        Ok(Verdict::Pass { signed_in: false, .. }) => "nobody",
+        Ok(Verdict::Pass(Some(_))) => "signed_in",
+        Ok(Verdict::Pass(None)) => "nobody",
         Ok(Verdict::Elsewhere(_)) => "redirected",
         Err(_) => "refused",
     };

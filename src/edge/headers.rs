@@ -9,7 +9,8 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
         ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH,
-        COOKIE, HOST, REFERRER_POLICY, TE, TRANSFER_ENCODING, USER_AGENT,
+        COOKIE, HOST, PROXY_AUTHENTICATE, REFERRER_POLICY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+        USER_AGENT,
     },
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -63,6 +64,20 @@ const GATE_NAMES: [&str; 24] = [
     "x-host",
     "proxy", // becomes HTTP_PROXY in a CGI environment
 ];
+/// What of an answer is for the upstream's own connection (RFC 9110, 7.6.1), and for a proxy.
+const HOP_NAMES: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+];
+/// Fields that the gate sets in a request: of the visit, who is there, what the body is.
+const ROOM: usize = 12;
 /// What of a visitor's own request goes along to an upstream's callback.
 const CALLBACK_NAMES: [HeaderName; 7] = [
     USER_AGENT,
@@ -91,6 +106,64 @@ pub struct SignedIn<'a> {
     pub assertion: &'a str,
 }
 
+/// What is said of somebody to an upstream: every identity header of the site, and nothing in
+/// those that have nothing to say. Made once, said at every request.
+#[derive(Debug)]
+pub struct Introduction(Box<[(HeaderName, Option<HeaderValue>)]>);
+
+impl Introduction {
+    /// Of somebody who is signed in.
+    pub fn of(mapping: &[(String, Identity)], who: &SignedIn<'_>) -> Self {
+        let mut headers = HeaderMap::new();
+        set_identity(&mut headers, mapping, who);
+        Self::all(mapping, headers)
+    }
+
+    /// Of nobody.
+    pub fn of_nobody(mapping: &[(String, Identity)]) -> Self {
+        Self::all(mapping, HeaderMap::new())
+    }
+
+    fn all(mapping: &[(String, Identity)], mut headers: HeaderMap) -> Self {
+        let mapped =
+            mapping.iter().filter_map(|(name, _)| HeaderName::from_bytes(name.as_bytes()).ok());
+        let mut names = vec![USER, CALLER, ASSERTION];
+        names.extend(mapped);
+        let said = names.into_iter().map(|name| {
+            let value = headers.remove(&name);
+            (name, value)
+        });
+        // The same name again has lost its value to the first.
+        let mut all: Vec<(HeaderName, Option<HeaderValue>)> = Vec::new();
+        for (name, value) in said {
+            if !all.iter().any(|(known, _)| *known == name) {
+                all.push((name, value));
+            }
+        }
+        Self(all.into())
+    }
+
+    /// Says it in a request to the upstream itself.
+    fn say(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.0 {
+            if let Some(value) = value {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+    }
+
+    /// Says it in the answer to a load balancer's question: all of it, empty where there is
+    /// nothing to say. A header that were absent would leave standing what a client sent under its
+    /// name.
+    pub fn answer(&self, headers: &mut HeaderMap) {
+        headers.reserve(self.0.len());
+        for (name, value) in &self.0 {
+            let value = value.clone().unwrap_or(HeaderValue::from_static(""));
+            headers.insert(name.clone(), value);
+        }
+    }
+}
+
 /// What the gate says about the visit itself, whoever is there.
 #[derive(Debug, Clone, Copy)]
 pub struct Visit<'a> {
@@ -110,11 +183,17 @@ pub struct Visit<'a> {
 ///
 /// `Content-Length` and `Transfer-Encoding` are gone afterwards: the body that is sent sets them.
 /// So are `Upgrade` and `Trailer`, of which another file says what goes on.
-pub fn to_upstream(headers: &mut HeaderMap, visit: &Visit<'_>, signed_in: Option<&SignedIn<'_>>) {
+pub fn to_upstream(
+    headers: &mut HeaderMap,
+    visit: &Visit<'_>,
+    introduction: Option<&Introduction>,
+) {
     let takes_trailers = takes_trailers(headers);
     remove_listed_in_connection(headers);
-    let removed: Vec<HeaderName> =
-        headers.keys().filter(|name| is_gates(name.as_str(), visit.mapping)).cloned().collect();
+    // With room for what is set below: it grows once.
+    headers.reserve(ROOM);
+    let gates = |name: &&HeaderName| is_gates(name.as_str(), visit.mapping);
+    let removed: Vec<HeaderName> = headers.keys().filter(gates).cloned().collect();
     for name in removed {
         headers.remove(name);
     }
@@ -125,8 +204,8 @@ pub fn to_upstream(headers: &mut HeaderMap, visit: &Visit<'_>, signed_in: Option
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
     set_visit(headers, visit);
-    if let Some(signed_in) = signed_in {
-        set_identity(headers, visit.mapping, signed_in);
+    if let Some(introduction) = introduction {
+        introduction.say(headers);
     }
 }
 
@@ -153,10 +232,7 @@ pub fn to_client(headers: &mut HeaderMap, cookie: &str, signed_in: bool) {
         // RFC 9112, 6.3: Transfer-Encoding overrides, and both must never go on together.
         headers.remove(CONTENT_LENGTH);
     }
-    for name in ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"] {
-        headers.remove(name);
-    }
-    for name in ["proxy-connection", "proxy-authenticate", "proxy-authentication-info"] {
+    for name in &HOP_NAMES {
         headers.remove(name);
     }
     cookies::strip_response(headers, cookie);
@@ -173,23 +249,6 @@ pub fn from_callback(headers: &mut HeaderMap, cookie: &str) {
     to_client(headers, cookie, false);
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.entry(REFERRER_POLICY).or_insert(HeaderValue::from_static("strict-origin"));
-}
-
-/// Who is there, as a load balancer is told in the answer to its question: every identity header
-/// of the site, empty where there is nothing to say.
-///
-/// One that were absent would leave standing what a client sent under its name.
-pub fn identity(mapping: &[(String, Identity)], signed_in: Option<&SignedIn<'_>>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    if let Some(signed_in) = signed_in {
-        set_identity(&mut headers, mapping, signed_in);
-    }
-    let mapped =
-        mapping.iter().filter_map(|(name, _)| HeaderName::from_bytes(name.as_bytes()).ok());
-    for name in [USER, CALLER, ASSERTION].into_iter().chain(mapped) {
-        headers.entry(name).or_insert(HeaderValue::from_static(""));
-    }
-    headers
 }
 
 fn set_visit(headers: &mut HeaderMap, visit: &Visit<'_>) {

@@ -25,6 +25,8 @@ use crate::{
     ops::{audit, entropy},
 };
 
+/// What a browser says that it takes.
+const HTML: &[u8] = b"text/html";
 /// How long the rest of a body is waited for that nobody wants.
 const A_MOMENT: Duration = Duration::from_secs(1);
 
@@ -43,7 +45,6 @@ pub struct Intake {
     pub id: String,
     /// Whether a person reads the answer.
     pub wants_page: bool,
-    client_text: String,
 }
 
 impl Intake {
@@ -59,10 +60,6 @@ impl Intake {
     ) -> (Self, Result<(), Denial>) {
         let listen = &gate.config.listen;
         let client = client(source, connection, &parts.headers, &listen.trusted_proxies);
-        let client_text = match &client {
-            Ok(client) => client.to_string(),
-            Err(unreadable) => unreadable.to_string(),
-        };
         let mut intake = Self {
             authority: String::new(),
             path: String::new(),
@@ -70,7 +67,6 @@ impl Intake {
             id: request_id(&parts.headers, connection.is_from(&listen.trusted_proxies)),
             wants_page: wants_page(&parts.headers),
             client,
-            client_text,
         };
         let read = intake.read_target(parts);
         (intake, read)
@@ -78,7 +74,7 @@ impl Intake {
 
     /// How the audit names this request.
     pub fn audit(&self) -> audit::Request<'_> {
-        audit::Request { id: &self.id, client: &self.client_text }
+        audit::Request { id: &self.id, client: &self.client }
     }
 
     /// Path and query, as received.
@@ -144,8 +140,15 @@ fn request_id(headers: &HeaderMap, trusted: bool) -> String {
     let given = headers.get("x-request-id").filter(|_| trusted).and_then(|id| id.to_str().ok());
     match given {
         Some(id) if is_request_id(id) => id.to_owned(),
-        _ => format!("{:016x}", u64::from_ne_bytes(entropy::random())),
+        _ => hex(entropy::distinct()),
     }
+}
+
+/// 16 hex digits.
+fn hex(number: u64) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |place: u32| DIGITS.get((number >> (60 - 4 * place)) as usize & 15);
+    (0..16).filter_map(digit).map(|digit| char::from(*digit)).collect()
 }
 
 fn is_request_id(id: &str) -> bool {
@@ -155,11 +158,9 @@ fn is_request_id(id: &str) -> bool {
 
 /// A browser says that it takes HTML; programs take what comes.
 fn wants_page(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|accept| accept.to_str().ok())
-        .any(|accept| accept.to_ascii_lowercase().contains("text/html"))
+    headers.get_all(header::ACCEPT).iter().any(|accept| {
+        accept.as_bytes().windows(HTML.len()).any(|part| part.eq_ignore_ascii_case(HTML))
+    })
 }
 
 fn unreadable(why: &str) -> Denial {

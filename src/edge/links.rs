@@ -81,10 +81,10 @@ async fn open(opened: Arc<Opened>, method: &Method) -> Result<Response<Body>, Re
     let session = sessions::read(&opened.gate, &opened.at.site, &opened.headers);
     let judged = match look(&opened, &by).await {
         Ok(judged) => judged,
-        Err(refusal) => return lead_on(&opened, &by, session.as_ref(), refusal),
+        Err(refusal) => return lead_on(&opened, &by, session.as_deref(), refusal),
     };
     let user = judged.claims().sub.clone();
-    let somebody_else = session.map(|session| session.user).filter(|other| *other != user);
+    let somebody_else = session.map(|session| session.user.clone()).filter(|other| *other != user);
     let page = match judged.claims().page.unwrap_or(Page::Auto) {
         // What is appended to a URL weighs less than what the link itself says.
         Page::Auto if opened.carried.skips_page => Page::None,
@@ -143,7 +143,7 @@ async fn post(opened: Arc<Opened>, body: Incoming) -> Result<Response<Body>, Ref
     };
     answered.or_else(|refusal| {
         let session = sessions::read(&opened.gate, &opened.at.site, &opened.headers);
-        lead_on(&opened, &by, session.as_ref(), refusal)
+        lead_on(&opened, &by, session.as_deref(), refusal)
     })
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `listen`, `places` | connections accepted, their number, letting go |
 //! | `arrival`, `stream`, `connection`, `shown` | PROXY header, TLS, which HTTP; what is known then |
-//! | `converse`, `answering` | HTTP/1.1 or HTTP/2, to the end |
+//! | `converse`, `answering`, `seldom` | HTTP/1.1 or HTTP/2, to the end |
 //! | `intake` | what a request is: authority, target, client, id |
 //! | `route` | the public listener: which site, which gate path |
 //! | `peer` | other gates' questions |
@@ -12,7 +12,7 @@
 //! | `source` | where a browser's request comes from |
 //! | `links` | the link page, and the requests that spend |
 //! | `redeem` | verified, judged, spent, admitted; what follows |
-//! | `sessions` | the cookie: read, set, ended |
+//! | `sessions`, `opened` | the cookie: read, remembered, set, ended |
 //! | `visit` | a visitor's request to a site, and its way to the upstream |
 //! | `upstream`, `pools`, `headers`, `trailers`, `cookies`, `body`, `upgrade`, `assertions` | proxying |
 //! | `api`, `credentials`, `call`, `limiter` | the api listener: who calls, how often |
@@ -29,7 +29,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     config::Config,
-    edge::{assertions::Assertions, limiter::Limiter, redeem::FirstUses, upstream::Upstreams},
+    edge::{
+        assertions::Assertions, limiter::Limiter, opened::Opened, redeem::FirstUses,
+        upstream::Upstreams,
+    },
     gate::{
         keyring::Keyring,
         session::SessionKeys,
@@ -63,6 +66,7 @@ mod issue;
 pub mod limiter;
 mod links;
 pub mod listen;
+mod opened;
 mod page_headers;
 mod pages;
 mod peer;
@@ -71,6 +75,7 @@ mod pools;
 pub mod redeem;
 mod respond;
 pub mod route;
+mod seldom;
 mod sessions;
 mod shown;
 mod source;
@@ -125,6 +130,15 @@ pub struct Keys {
     pub ring: Keyring,
     /// Seals sessions.
     pub sessions: SessionKeys,
+    /// What they opened a moment ago: other keys begin with nothing.
+    opened: Opened,
+}
+
+impl Keys {
+    /// Keys that stood together.
+    pub fn new(ring: Keyring, sessions: SessionKeys) -> Self {
+        Self { ring, sessions, opened: Opened::default() }
+    }
 }
 
 impl Gate {

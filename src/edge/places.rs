@@ -50,8 +50,8 @@ pub(super) struct Activity {
     is_blocked: AtomicBool,
     /// Since when nothing is under way: milliseconds after it began.
     idle_since: AtomicU64,
-    /// When last something was put there for the client, or taken: counted in the same way.
-    moved: AtomicU64,
+    /// How often something was put there for the client, or taken.
+    moves: AtomicU64,
     is_to_leave: AtomicBool,
     leave: Notify,
 }
@@ -145,7 +145,7 @@ impl Activity {
             waiting: AtomicUsize::new(0),
             is_blocked: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
-            moved: AtomicU64::new(0),
+            moves: AtomicU64::new(0),
             is_to_leave: AtomicBool::new(false),
             leave: Notify::new(),
         }
@@ -171,7 +171,7 @@ impl Activity {
     }
 
     fn moves(&self) {
-        self.moved.store(self.age(), Ordering::Release);
+        self.moves.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Milliseconds since it was accepted.
@@ -220,13 +220,18 @@ impl Activity {
     /// it. Where the system does not take it, it is for the system to say when the client is gone;
     /// an answer of which there is nothing to take is waited for.
     pub(super) async fn untaken_for(&self, time: Duration) {
+        // Looked at now and then, so that those who move need not look at the time: it may take a
+        // quarter longer.
+        let (mut moves, mut since) = (self.moves.load(Ordering::Acquire), Instant::now());
         loop {
-            let moved = Duration::from_millis(self.moved.load(Ordering::Acquire));
-            let over = self.began + moved + time;
-            if over <= Instant::now() && self.only_waits() {
+            tokio::time::sleep(time / 4).await;
+            let now = Instant::now();
+            let so_far = self.moves.load(Ordering::Acquire);
+            if so_far != moves || !self.only_waits() {
+                (moves, since) = (so_far, now);
+            } else if since + time <= now {
                 return;
             }
-            tokio::time::sleep_until(over.max(Instant::now() + time / 4)).await;
         }
     }
 

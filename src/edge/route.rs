@@ -69,6 +69,7 @@ pub fn is_peers(path: &str) -> bool {
     path.starts_with(gate::peer::PATH)
 }
 
+/// What takes several steps is kept apart: whoever needs one step carries no room for all of them.
 async fn route(
     gate: &Arc<Gate>,
     connection: &Connection,
@@ -83,7 +84,7 @@ async fn route(
         return Ok(jwks(gate, request.method())?);
     }
     if is_peers(path) {
-        return Ok(peer::answer(gate, path, request).await?);
+        return Ok(Box::pin(peer::answer(gate, path, request)).await?);
     }
     // Load balancers know this gate by its address, and say for which site they ask.
     if forward_auth::is_asked(path) {
@@ -103,12 +104,13 @@ async fn route(
         }
         (Some(carried), None) => {
             let (parts, _) = request.into_parts();
-            return links::on_page(opened(carried, parts.headers), &parts.method).await;
+            let opened = opened(carried, parts.headers);
+            return Box::pin(links::on_page(opened, &parts.method)).await;
         }
         (None, Some(token)) => {
             let (parts, body) = request.into_parts();
             let opened = opened(Carried::at_path(token), parts.headers);
-            return links::at_path(opened, &parts.method, body).await;
+            return Box::pin(links::at_path(opened, &parts.method, body)).await;
         }
         (None, None) => {}
     }
@@ -116,14 +118,14 @@ async fn route(
         "/_once/session" => Ok(sessions::show(gate, site, request.method(), request.headers())?),
         "/_once/logout" => {
             let (method, headers) = (request.method(), request.headers());
-            Ok(sessions::log_out(gate, at, intake, method, headers).await?)
+            Ok(Box::pin(sessions::log_out(gate, at, intake, method, headers)).await?)
         }
         _ if link::is_gates_own(path) => Err(Denial::NotFound.into()),
         // Whatever the application would make of it, its log would have a link that still works.
         _ if link::holds_token(&intake.target()) => {
             Err(Denial::Unreadable("a link's token stands where none is taken".to_owned()).into())
         }
-        _ => Ok(visit::proxied(gate, at, intake, request, under_way).await?),
+        _ => Ok(Box::pin(visit::proxied(gate, at, intake, request, under_way)).await?),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The session cookie: read, set, renewed, ended.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header::SET_COOKIE};
 use serde::Serialize;
 
@@ -34,19 +36,25 @@ struct Present {
 /// The session of a request, if somebody is signed in on this site.
 ///
 /// Two cookies of the name count as none: which of them is meant cannot be told.
-pub(super) fn read(gate: &Gate, site: &Site, headers: &HeaderMap) -> Option<Session> {
+pub(super) fn read(gate: &Gate, site: &Site, headers: &HeaderMap) -> Option<Arc<Session>> {
     live(gate, site, headers, gate.config.session.idle)
 }
 
 /// As [`read`], where the gate cannot renew the cookie: how long it went unused is not counted.
-pub(super) fn read_unrenewed(gate: &Gate, site: &Site, headers: &HeaderMap) -> Option<Session> {
+pub(super) fn read_unrenewed(
+    gate: &Gate,
+    site: &Site,
+    headers: &HeaderMap,
+) -> Option<Arc<Session>> {
     live(gate, site, headers, None)
 }
 
-fn live(gate: &Gate, site: &Site, headers: &HeaderMap, idle: Option<u64>) -> Option<Session> {
+fn live(gate: &Gate, site: &Site, headers: &HeaderMap, idle: Option<u64>) -> Option<Arc<Session>> {
     let name = gate.config.session.cookie_for(site);
     let sealed = cookies::only(headers, name)?;
-    let session = gate.keys.load().sessions.open(sealed, &site.name)?;
+    let keys = gate.keys.load();
+    let counts = &gate.metrics.caches.sessions;
+    let session = keys.opened.open(&keys.sessions, sealed, &site.name, counts)?;
     let now = gate.clock.now();
     // A link that was judged before its revocation may have begun its session after it.
     let issued = session.issued.min(session.begun);
@@ -118,11 +126,11 @@ pub(super) fn show(
     Ok(respond::json(
         StatusCode::OK,
         &Present {
-            user: session.user,
-            site: session.site,
-            caller: session.caller,
+            user: session.user.clone(),
+            site: session.site.clone(),
+            caller: session.caller.clone(),
             id: session.link,
-            claims: session.ctx.unwrap_or_default(),
+            claims: session.ctx.clone().unwrap_or_default(),
             signed_in_at: rfc3339(session.begun),
             expires_at: rfc3339(session.expires),
         },
@@ -145,7 +153,7 @@ pub(super) async fn log_out(
     match *method {
         Method::POST => {}
         Method::GET | Method::HEAD => {
-            let user = read(gate, site, headers).map(|session| session.user);
+            let user = read(gate, site, headers).map(|session| session.user.clone());
             return Ok(respond::page(StatusCode::OK, &[], Referrer::Origin, |nonce| {
                 let (site_host, user) = (at.origin.authority(), user.as_deref());
                 pages::logout_page(&pages::LogoutPage { site_host, user, home: &home, nonce })

@@ -3,22 +3,23 @@
 //! Bodies stream both ways. The target's path and query are passed on byte for byte: what was
 //! authorised is what is asked for. Header fields cross by the rules of [`headers`].
 
-use std::{error::Error as _, io, pin::pin, sync::Arc, time::Duration};
+use std::{error::Error, io, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
-    uri::{PathAndQuery, Scheme},
+    uri::PathAndQuery,
 };
 use http_body::Body as HttpBody;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, client::conn::TrySendError};
+use tokio::time::Instant;
 
 use crate::{
     edge::{
         body::{self, Body, BodyError, Progress, Stalled},
-        headers::{self, SignedIn, Visit},
-        pools::Pools,
+        headers::{self, Introduction, Visit},
+        pools::{Lease, Pool, Pools},
         trailers::Announced,
         upgrade::Upgrade,
     },
@@ -78,7 +79,7 @@ impl Upstreams {
         request: Request<B>,
         upstream: &Upstream,
         visit: &Visit<'_>,
-        signed_in: Option<&SignedIn<'_>>,
+        introduction: Option<&Introduction>,
         upgrade: Option<Upgrade>,
     ) -> Result<Response<Body>, Denial>
     where
@@ -90,11 +91,11 @@ impl Upstreams {
         if matches!(parts.method, Method::CONNECT | Method::TRACE) {
             return Err(Denial::MethodNotAllowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
-        let uri = target(upstream, parts.uri.path_and_query(), &parts.method)?;
+        let uri = target(parts.uri.path_and_query(), &parts.method)?;
         let mut fields = parts.headers;
         let length_given = fields.contains_key(CONTENT_LENGTH);
         let announced = Announced::of(&fields, visit.mapping);
-        headers::to_upstream(&mut fields, visit, signed_in);
+        headers::to_upstream(&mut fields, visit, introduction);
         // Of HTTP/2 a body has both a length and trailers; of HTTP/1.1 it is then in chunks.
         let trails = parts.version == Version::HTTP_2 && !announced.is_empty();
         frame(&mut fields, &incoming, length_given, trails);
@@ -108,21 +109,26 @@ impl Upstreams {
         // RFC 9110, 9.2.2: a safe request without a body may be sent again; one that met a
         // connection the upstream was just closing deserves it.
         let again = (parts.method.is_safe() && incoming.is_end_stream()).then(|| fields.clone());
-        let progress = Progress::default();
-        let body = body::relay_upload(incoming, announced, &progress, self.timeouts.body);
+        let progress = (!incoming.is_end_stream()).then(Progress::default);
+        let body = match &progress {
+            Some(progress) => body::relay_upload(incoming, announced, progress, self.timeouts.body),
+            None => body::empty(),
+        };
         let sent = request_to(parts.method.clone(), uri.clone(), fields, body);
-        let mut answer = self.answer(sent, upstream, &progress, upgrade.as_ref()).await;
+        let mut answer = self.answer(sent, upstream, progress.as_ref(), upgrade.as_ref()).await;
         if matches!(answer, Err(Failure::Closed(_)))
             && let Some(fields) = again
         {
             let sent = request_to(parts.method, uri, fields, body::empty());
-            answer = self.answer(sent, upstream, &progress, upgrade.as_ref()).await;
+            answer = self.answer(sent, upstream, None, upgrade.as_ref()).await;
         }
-        let mut answer = answer.map_err(Failure::into_denial)?;
-        progress.answered();
+        let (mut answer, lease) = answer.map_err(Failure::into_denial)?;
+        if let Some(progress) = progress {
+            progress.answered();
+        }
         let switched = hyper::upgrade::on(&mut answer);
-        let (mut response, announced) = passed(answer, visit);
-        headers::to_client(response.headers_mut(), visit.cookie, signed_in.is_some());
+        let (mut response, announced) = passed(answer, lease, visit);
+        headers::to_client(response.headers_mut(), visit.cookie, introduction.is_some());
         announced.announce(response.headers_mut());
         if let Some(upgrade) = upgrade
             && response.status() == StatusCode::SWITCHING_PROTOCOLS
@@ -150,43 +156,79 @@ impl Upstreams {
     ) -> Result<Response<Body>, Denial> {
         let path = PathAndQuery::try_from(callback)
             .map_err(|error| Denial::Internal(format!("callback {callback:?}: {error}")))?;
-        let uri = target(upstream, Some(&path), &Method::GET)?;
+        let uri = target(Some(&path), &Method::GET)?;
         let fields = headers::to_callback(visitor, visit, login_assertion);
         let sent = request_to(Method::GET, uri, fields, body::empty());
-        let answer = self.answer(sent, upstream, &Progress::default(), None).await;
-        let (mut response, announced) = passed(answer.map_err(Failure::into_denial)?, visit);
+        let answer = self.answer(sent, upstream, None, None).await;
+        let (answer, lease) = answer.map_err(Failure::into_denial)?;
+        let (mut response, announced) = passed(answer, lease, visit);
         headers::from_callback(response.headers_mut(), visit.cookie);
         announced.announce(response.headers_mut());
         Ok(response)
     }
 
+    /// The head of the upstream's answer, and the connection that it came by. The `progress` is
+    /// that of the request's body, where it has one.
     async fn answer(
         &self,
-        request: Request<Body>,
+        mut request: Request<Body>,
         upstream: &Upstream,
-        progress: &Progress,
+        progress: Option<&Progress>,
         upgrade: Option<&Upgrade>,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
         let unknown = || Failure::Broken(format!("{} is not open", upstream.authority));
         let pool = self.pools.to(upstream).ok_or_else(unknown)?;
-        let mut pending = pin!(pool.request(request));
-        let answer = loop {
-            let frames = progress.frames();
-            match tokio::time::timeout(self.timeouts.answer, pending.as_mut()).await {
-                Ok(answer) => break answer,
-                // A long upload is no silent upstream.
-                Err(_) if progress.frames() != frames => {}
-                Err(_) => return Err(Failure::Slow),
+        let (response, lease) = loop {
+            let mut lease = match pool.idle() {
+                Some(lease) => lease,
+                None => self.connected(pool, upstream).await?,
+            };
+            match self.head(&mut lease, request, progress).await {
+                Some(Ok(response)) => break (response, lease),
+                None => return Err(Failure::Slow),
+                Some(Err(mut error)) => match error.take_message() {
+                    // Closed while it was idle: nobody has seen any of it.
+                    Some(unsent) if lease.is_reused => request = unsent,
+                    _ => return Err(Failure::of(error.error(), upstream)),
+                },
             }
         };
-        let response = answer.map_err(|error| Failure::of(&error, upstream))?;
         // hyper passes over all others of 1xx: this one is 101.
         let switches = response.status().is_informational();
         if switches && !upgrade.is_some_and(|upgrade| upgrade.is_agreed(response.headers())) {
             let why = format!("{}: switches protocols unasked", upstream.authority);
             return Err(Failure::Broken(why));
         }
-        Ok(response)
+        Ok((response, lease))
+    }
+
+    async fn connected(&self, pool: &Pool, upstream: &Upstream) -> Result<Lease, Failure> {
+        match tokio::time::timeout(self.timeouts.answer, pool.connect()).await {
+            Ok(connected) => connected.map_err(|error| Failure::of(error.as_ref(), upstream)),
+            Err(_) => Err(Failure::Slow),
+        }
+    }
+
+    /// The head of an answer; none where it does not come in time.
+    async fn head(
+        &self,
+        lease: &mut Lease,
+        request: Request<Body>,
+        progress: Option<&Progress>,
+    ) -> Option<Result<Response<Incoming>, TrySendError<Request<Body>>>> {
+        let mut pending = pin!(lease.send(request));
+        loop {
+            let frames = progress.map(Progress::frames);
+            tokio::select! {
+                biased;
+                answer = &mut pending => return Some(answer),
+                () = lease.until(Instant::now() + self.timeouts.answer) => {}
+            }
+            // A long upload is no silent upstream.
+            if progress.map(Progress::frames) == frames {
+                return None;
+            }
+        }
     }
 }
 
@@ -205,10 +247,10 @@ enum Failure {
 }
 
 impl Failure {
-    fn of(error: &hyper_util::client::legacy::Error, upstream: &Upstream) -> Self {
-        let mut why = format!("{}: {error}", upstream.authority);
+    fn of(error: &(dyn Error + 'static), upstream: &Upstream) -> Self {
+        let mut why = upstream.authority.clone();
         let (mut closed, mut slow, mut client, mut stalled) = (false, false, false, None);
-        let mut source = error.source();
+        let mut source = Some(error);
         while let Some(cause) = source {
             why = format!("{why}: {cause}");
             if let Some(hyper) = cause.downcast_ref::<hyper::Error>() {
@@ -244,23 +286,13 @@ impl Failure {
     }
 }
 
-/// Where to send it: the upstream's authority, the target's own bytes.
-fn target(
-    upstream: &Upstream,
-    path: Option<&PathAndQuery>,
-    method: &Method,
-) -> Result<Uri, Denial> {
-    let path = path
-        .filter(|path| {
-            path.as_str().starts_with('/') || (path == &"*" && method == Method::OPTIONS)
-        })
-        .ok_or_else(|| Denial::Unreadable("the request's target is not a path".to_owned()))?;
-    Uri::builder()
-        .scheme(if upstream.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP })
-        .authority(upstream.authority.as_str())
-        .path_and_query(path.clone())
-        .build()
-        .map_err(|error| Denial::Internal(format!("upstream {}: {error}", upstream.authority)))
+/// What to ask for: the target's own bytes.
+fn target(path: Option<&PathAndQuery>, method: &Method) -> Result<Uri, Denial> {
+    path.filter(|path| {
+        path.as_str().starts_with('/') || (path == &"*" && method == Method::OPTIONS)
+    })
+    .map(|path| Uri::from(path.clone()))
+    .ok_or_else(|| Denial::Unreadable("the request's target is not a path".to_owned()))
 }
 
 /// Frames the body as it is, not as the client said it would be (RFC 9112, 6).
@@ -288,12 +320,18 @@ fn request_to(method: Method, uri: Uri, fields: HeaderMap, body: Body) -> Reques
 
 /// The answer as the gate's own server sends it: without the upstream connection's version and
 /// extensions, which are of the other hop; and which trailers may follow.
-fn passed(answer: Response<Incoming>, visit: &Visit<'_>) -> (Response<Body>, Announced) {
+fn passed(
+    answer: Response<Incoming>,
+    lease: Lease,
+    visit: &Visit<'_>,
+) -> (Response<Body>, Announced) {
     let (parts, incoming) = answer.into_parts();
     let chunked = parts.headers.contains_key(TRANSFER_ENCODING);
     let announced = Announced::of(&parts.headers, visit.mapping);
     let announced = if chunked { announced } else { Announced::default() };
-    let mut response = Response::new(body::relay(incoming, announced.clone()));
+    // What was switched to another protocol is never HTTP's again.
+    let lease = Some(lease).filter(|_| parts.status != StatusCode::SWITCHING_PROTOCOLS);
+    let mut response = Response::new(body::relay_answer(incoming, announced.clone(), lease));
     *response.status_mut() = parts.status;
     *response.headers_mut() = parts.headers;
     (response, announced)

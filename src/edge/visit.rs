@@ -11,18 +11,12 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{
     edge::{
-        Gate, assertions,
-        body::Body,
-        headers::{self, SignedIn},
-        intake::Intake,
-        respond, sessions, source,
+        Gate, assertions, body::Body, headers, intake::Intake, respond, sessions, source,
         upgrade::Upgrade,
     },
     gate::{
-        claims::Claims,
         denial::Denial,
         path,
-        session::Session,
         site::{Anonymous, Handoff, Site, Visited},
     },
     ops::metrics::At,
@@ -56,18 +50,15 @@ pub(super) async fn proxied(
     }
     let upstream = site.upstream.as_ref().ok_or(Denial::NotFound)?;
     let visit = described(gate, at, intake);
-    let assertion = session.as_ref().map(|session| assertions::of(gate, site, session));
-    let signed_in = session
-        .as_ref()
-        .zip(assertion.as_deref())
-        .map(|(session, assertion)| signed_in(session, assertion));
+    let signed = session.as_ref().map(|session| assertions::of(gate, site, session));
+    let introduction = signed.as_ref().map(|signed| &signed.introduction);
     // Under this id the gate logs it; a client's own is nobody's to rely on.
     if let Ok(id) = HeaderValue::try_from(&intake.id) {
         request.headers_mut().insert(respond::REQUEST_ID, id);
     }
     gate.metrics.proxied.get_or_create(&At { site: site.name.clone() }).inc();
     let mut response =
-        gate.upstreams.forward(request, upstream, &visit, signed_in.as_ref(), upgrade).await?;
+        gate.upstreams.forward(request, upstream, &visit, introduction, upgrade).await?;
     if let Some(cookie) = session.and_then(|session| sessions::renewal(gate, site, &session)) {
         response.headers_mut().append(SET_COOKIE, cookie);
         keep_out_of_caches(response.headers_mut());
@@ -147,16 +138,4 @@ pub(super) fn shows_home(site: &Site) -> bool {
 /// the globs do is not public.
 fn is_public(site: &Site, path: &str) -> bool {
     path::canonical_path(path) && site.public.matches(path)
-}
-
-/// What is told of somebody who is signed in.
-pub(super) fn signed_in<'a>(session: &'a Session, assertion: &'a str) -> SignedIn<'a> {
-    SignedIn {
-        user: &session.user,
-        caller: &session.caller,
-        site: &session.site,
-        link: session.link,
-        ctx: session.ctx.as_ref().map(Claims::as_object),
-        assertion,
-    }
 }

@@ -18,9 +18,17 @@ const MAX_URL: usize = 2_000;
 /// Whether a path is one of the gate's own to anybody: as it stands, or in its most generous
 /// reading. Nothing of the kind is proxied, and no destination leads there.
 pub fn is_gates_own(path: &str) -> bool {
-    let first_is_ours = |path: &str| {
-        path.split('/').nth(1).is_some_and(|first| first.eq_ignore_ascii_case("_once"))
+    const OURS: &str = "_once";
+    let first_is_ours =
+        |path: &str| path.split('/').nth(1).is_some_and(|first| first.eq_ignore_ascii_case(OURS));
+    // Where it stands nowhere, no reading finds it.
+    let may_be = |path: &str| {
+        let mut parts = path.as_bytes().windows(OURS.len());
+        path.contains('%') || parts.any(|part| part.eq_ignore_ascii_case(OURS.as_bytes()))
     };
+    if !may_be(path) {
+        return false;
+    }
     // `/_once/../x` is another path to some, and the gate's to all others.
     first_is_ours(path) || !path::is_plain(path) && first_is_ours(&path::decoded_path(path))
 }
@@ -50,7 +58,14 @@ pub(in crate::gate) fn may_name(query: &str, is_meant: impl Fn(&str) -> bool) ->
         // and with `_` for the bracket of one that is never closed.
         let name = name.split('\0').next().unwrap_or_default().trim_start_matches([' ', '+']);
         let array = name.split('[').next().unwrap_or_default();
-        [array, name].iter().any(|name| is_meant(&name.replace(['.', ' ', '+', '['], "_")))
+        [array, name].into_iter().any(|name| {
+            const FOLDED: [char; 4] = ['.', ' ', '+', '['];
+            if name.contains(FOLDED) {
+                is_meant(&name.replace(FOLDED, "_"))
+            } else {
+                is_meant(name)
+            }
+        })
     })
 }
 

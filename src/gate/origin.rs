@@ -3,15 +3,16 @@
 //! What a browser would normalise is normalised once, here, when the configuration is read:
 //! afterwards origins are equal exactly when their texts are.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use url::{Host, Position, Url};
 
 /// `http` or `https`, a host, and the port where it is not the scheme's own.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// Lower case, host as browsers write it, no default port, no trailing slash.
-    text: String,
+    /// Lower case, host as browsers write it, no default port, no trailing slash. Shared: each
+    /// request has one.
+    text: Arc<str>,
     /// Where the authority begins in `text`.
     authority: usize,
     /// Where the port's `:` stands in `text`, or its end.
@@ -97,7 +98,7 @@ impl Origin {
             text.push(':');
             text.push_str(&number.to_string());
         }
-        Some(Self { text, authority, port, loopback })
+        Some(Self { text: text.into(), authority, port, loopback })
     }
 
     /// The origin one label further down: of `example.com` and `a`, `a.example.com`.
@@ -120,7 +121,7 @@ impl Origin {
     /// Whether this is the origin of a parsed URL.
     pub(crate) fn is_of(&self, url: &Url) -> bool {
         // As it is written, where it names nobody: that is what the text of an origin is.
-        url[..Position::BeforePath] == self.text
+        url[..Position::BeforePath] == *self.text
             || Self::of(url).is_some_and(|other| other == *self)
     }
 

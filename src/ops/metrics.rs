@@ -25,10 +25,8 @@ pub struct Metrics {
     pub proxied: Family<At, Counter>,
     /// Load balancers' questions answered, by what came of them.
     pub checks: Family<Checked, Counter>,
-    /// Assertions taken from the cache.
-    pub assertion_hits: Counter,
-    /// Assertions signed anew.
-    pub assertion_misses: Counter,
+    /// Questions to what is kept because it may be lost, by whether it was there.
+    pub caches: Caches,
     /// Passwords verified, by what gave the answer.
     pub passwords: Family<How, Counter>,
     /// Passwords refused, by reason.
@@ -136,6 +134,46 @@ pub struct Code {
     pub code: &'static str,
 }
 
+/// In which cache, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CacheOutcome {
+    /// `sessions` (cookies opened a moment ago) or `assertions` (signed a moment ago).
+    pub cache: &'static str,
+    /// `hit` or `miss`.
+    pub outcome: &'static str,
+}
+
+/// What is counted of caches. Each has its counters at hand: it is asked at every request.
+#[derive(Debug, Clone)]
+pub struct Caches {
+    all: Family<CacheOutcome, Counter>,
+    /// Cookies opened a moment ago.
+    pub sessions: CacheCounts,
+    /// Assertions signed a moment ago.
+    pub assertions: CacheCounts,
+}
+
+/// Counts the questions to one cache.
+#[derive(Debug, Clone)]
+pub struct CacheCounts {
+    /// What was there.
+    pub hits: Counter,
+    /// What was not.
+    pub misses: Counter,
+}
+
+impl Default for Caches {
+    fn default() -> Self {
+        let all = Family::<CacheOutcome, Counter>::default();
+        let counts = |cache| {
+            let counter = |outcome| all.get_or_create(&CacheOutcome { cache, outcome }).clone();
+            CacheCounts { hits: counter("hit"), misses: counter("miss") }
+        };
+        let (sessions, assertions) = (counts("sessions"), counts("assertions"));
+        Self { all, sessions, assertions }
+    }
+}
+
 /// On which listener.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Listener {
@@ -221,8 +259,7 @@ impl Metrics {
         );
         all.register("proxied", "Requests passed on to upstreams", self.proxied.clone());
         all.register("checks", "Load balancers' questions, by outcome", self.checks.clone());
-        all.register("assertion_hits", "Assertions from the cache", self.assertion_hits.clone());
-        all.register("assertion_misses", "Assertions signed", self.assertion_misses.clone());
+        all.register("cache_requests", "Looked up in memory, by outcome", self.caches.all.clone());
         all.register("passwords", "Passwords verified, by what told", self.passwords.clone());
         all.register(
             "passwords_refused",

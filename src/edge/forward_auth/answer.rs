@@ -1,22 +1,22 @@
 //! What a load balancer is told, in the words it understands.
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header::LOCATION};
+use std::sync::Arc;
+
+use http::{HeaderValue, Response, StatusCode, header::LOCATION};
 
 use crate::{
-    edge::{answer, body::Body, forward_auth::convention::Style, respond},
+    edge::{
+        answer, assertions::Signed, body::Body, forward_auth::convention::Style,
+        headers::Introduction, respond,
+    },
     gate::{denial::Denial, original::Original, site::Visited},
 };
 
 /// What becomes of a request that was asked about.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// It may pass.
-    Pass {
-        /// Who is there: every identity header of the site.
-        identity: HeaderMap,
-        /// Whether anybody is.
-        signed_in: bool,
-    },
+    /// It may pass: who is there, if anybody is.
+    Pass(Option<Arc<Signed>>),
     /// The visitor goes there instead: an absolute URL.
     Elsewhere(String),
 }
@@ -41,13 +41,17 @@ pub(super) fn given(
     verdict: Verdict,
 ) -> Result<Response<Body>, Denial> {
     match (verdict, style) {
-        (Verdict::Pass { identity, .. }, Style::Full | Style::Terse) => {
+        (Verdict::Pass(somebody), Style::Full | Style::Terse) => {
             let mut response = respond::empty(StatusCode::OK);
-            response.headers_mut().extend(identity);
+            match somebody {
+                Some(signed) => signed.introduction.answer(response.headers_mut()),
+                None => Introduction::of_nobody(&original.at.site.headers)
+                    .answer(response.headers_mut()),
+            }
             Ok(response)
         }
         // Whom a visitor's browser must not be told: an assertion is for the application.
-        (Verdict::Pass { .. }, Style::Shown) => {
+        (Verdict::Pass(_), Style::Shown) => {
             Err(Denial::Forbidden("it was refused before it reached the application".to_owned()))
         }
         (Verdict::Elsewhere(url), Style::Full | Style::Shown) => {

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method};
 use tracing::warn;
 
 use crate::{
-    edge::{Gate, assertions, forward_auth::answer::Verdict, headers, sessions, upgrade, visit},
+    edge::{Gate, assertions, forward_auth::answer::Verdict, sessions, upgrade, visit},
     gate::{denial::Denial, link, original::Original},
 };
 
@@ -67,13 +67,5 @@ fn visited(
         let url = if within { [at.origin.as_str(), url].concat() } else { url.to_owned() };
         return Ok(Verdict::Elsewhere(url));
     }
-    let assertion = session.as_ref().map(|session| assertions::of(gate, site, session));
-    let signed_in = session
-        .as_ref()
-        .zip(assertion.as_deref())
-        .map(|(session, assertion)| visit::signed_in(session, assertion));
-    Ok(Verdict::Pass {
-        identity: headers::identity(&site.headers, signed_in.as_ref()),
-        signed_in: signed_in.is_some(),
-    })
+    Ok(Verdict::Pass(session.map(|session| assertions::of(gate, site, &session))))
 }

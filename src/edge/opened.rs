@@ -1,0 +1,152 @@
+//! Sessions that were opened a moment ago, by the text that was opened.
+//!
+//! What is remembered is only what the seal says, which never changes: whether a session is over,
+//! ended or taken back is judged for each request. Losing one costs opening it again.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, Hasher},
+    sync::Arc,
+};
+
+use moka::sync::Cache;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::{
+    gate::session::{Session, SessionKeys},
+    ops::{entropy, metrics::CacheCounts},
+};
+
+/// The most bytes of sealed sessions that are kept, with what each takes beside its own text.
+const KEPT: u64 = 16 << 20;
+/// Bytes that one takes beside the text: what it says, and its place.
+const BESIDE: usize = 640;
+
+/// Sessions opened by one set of keys.
+pub(super) struct Opened(Cache<Box<str>, Arc<Session>, Seed>);
+
+impl Default for Opened {
+    fn default() -> Self {
+        let seed = Seed(u64::from_ne_bytes(entropy::random()));
+        let cache = Cache::builder().max_capacity(KEPT).weigher(|text: &Box<_>, _: &_| size(text));
+        Self(cache.build_with_hasher(seed))
+    }
+}
+
+impl Opened {
+    /// The session that `text` seals for this site, as `keys` open it; the same keys each time.
+    pub(super) fn open(
+        &self,
+        keys: &SessionKeys,
+        text: &str,
+        site: &str,
+        counts: &CacheCounts,
+    ) -> Option<Arc<Session>> {
+        if let Some(session) = self.0.get(text) {
+            counts.hits.inc();
+            return (session.site == site).then_some(session);
+        }
+        counts.misses.inc();
+        // What does not open is not remembered: anybody can make up any number of texts.
+        let session = Arc::new(keys.open(text, site)?);
+        self.0.insert(text.into(), session.clone());
+        Some(session)
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Opened({})", self.0.entry_count())
+    }
+}
+
+/// Bytes that a text takes, with what was opened.
+fn size(text: &str) -> u32 {
+    u32::try_from(text.len() + BESIDE).unwrap_or(u32::MAX)
+}
+
+/// Hashes long texts in a single step. The texts that are kept are the gate's own making.
+#[derive(Clone)]
+struct Seed(u64);
+
+struct Hash(u64);
+
+impl BuildHasher for Seed {
+    type Hasher = Hash;
+
+    fn build_hasher(&self) -> Hash {
+        Hash(self.0)
+    }
+}
+
+impl Hasher for Hash {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    /// What ends a text in a key of several parts; there is one.
+    fn write_u8(&mut self, _: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        gate::{
+            id::{MemoryId, SessionId, TokenId},
+            secret::Secret,
+        },
+        ops::metrics::Caches,
+    };
+
+    fn keys(byte: u8) -> SessionKeys {
+        let mut key = [byte; 32];
+        key[0] ^= 1;
+        SessionKeys::new(Secret::new(key), Vec::new()).unwrap()
+    }
+
+    fn session() -> Session {
+        Session {
+            user: "joe".into(),
+            site: "panel".into(),
+            caller: "billing".into(),
+            link: TokenId::from_bytes([1; 16]),
+            id: SessionId::from_bytes([2; 16]),
+            mem: MemoryId::from_bytes([3; 16]),
+            begun: 1,
+            issued: 1,
+            seen: 1,
+            expires: 2,
+            ctx: None,
+        }
+    }
+
+    #[test]
+    fn a_remembered_session_is_of_its_own_site_alone() {
+        let (opened, counts) = (Opened::default(), Caches::default().sessions);
+        let sealed = keys(1).seal(&session(), [7; 24]).unwrap();
+        for _ in 0..2 {
+            assert_eq!(opened.open(&keys(1), &sealed, "panel", &counts).unwrap().user, "joe");
+            assert!(opened.open(&keys(1), &sealed, "other", &counts).is_none());
+        }
+        let other = Opened::default();
+        assert!(other.open(&keys(1), &sealed, "other", &counts).is_none());
+        assert!(other.open(&keys(1), &sealed, "panel", &counts).is_some());
+    }
+
+    #[test]
+    fn what_does_not_open_is_not_remembered() {
+        let (opened, counts) = (Opened::default(), Caches::default().sessions);
+        let sealed = keys(1).seal(&session(), [7; 24]).unwrap();
+        for text in [&sealed[1..], "", "x"] {
+            assert!(opened.open(&keys(1), text, "panel", &counts).is_none());
+        }
+        assert!(opened.open(&keys(2), &sealed, "panel", &counts).is_none());
+        opened.0.run_pending_tasks();
+        assert_eq!(opened.0.entry_count(), 0);
+    }
+}
