@@ -93,9 +93,9 @@ pub async fn start(
     let store = stores::open(&config, PeerKeys::of(&sessions), &clock).await?;
     // What other gates took back is known before the first request, where the store answers.
     store.listen().await;
-    let passwords = open_passwords(&config, &metrics);
-    let verifier = Verifier::new(1, &metrics);
     let gate = Arc::new(Gate {
+        passwords: open_passwords(&config, &metrics),
+        verifier: Verifier::new(1, &metrics),
         keys: ArcSwap::from_pointee(Keys::new(ring, sessions)),
         store,
         clock,
@@ -104,8 +104,6 @@ pub async fn start(
         assertions: Assertions::default(),
         first_uses: FirstUses::default(),
         directory,
-        passwords,
-        verifier,
         limiters: limiters(&config),
         spending: end.asking.clone(),
         shutdown: near,

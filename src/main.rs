@@ -6,7 +6,7 @@ use std::{
 };
 
 fn main() -> ExitCode {
-    match oncegate::cli::run(std::env::args_os()) {
+    match oncegate::cli::run(std::env::args_os().collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // With nobody to tell, the exit code still says it.

@@ -38,9 +38,9 @@ const TABLE: [(&str, u64); 6] = [
     ("issue, one", 56),
     ("issue, each of a batch of 100", 21),
     ("redeem by API", 43),
-    ("redeem by form", 63),
-    ("forward auth, signed in", 51),
-    ("proxied GET, signed in", 68),
+    ("redeem by form", 57),
+    ("forward auth, signed in", 19),
+    ("proxied GET, signed in", 33),
 ];
 
 /// How many of each are counted.

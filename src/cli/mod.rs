@@ -74,8 +74,8 @@ enum Command {
 ///
 /// # Errors
 /// [`Failure`], still to be printed.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
-    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+pub fn run(mut arguments: Vec<OsString>) -> Result<(), Failure> {
+    // Of no type that the caller chooses: else all of the gate would be compiled there once more.
     if arguments.len() < 2 {
         arguments.push("--help".into());
     }

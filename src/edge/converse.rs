@@ -427,6 +427,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_asks_nothing_or_not_to_the_end_is_let_go_in_time() {
+        for part in [&b""[..], &ASKS[..20]] {
+            let (mut client, mut goes_on) = Conversation::new().await.goes_on(HttpVersion::One);
+            client.write_all(part).await.unwrap();
+            pass(Duration::from_secs(8)).await;
+            // What is being answered takes the time that it takes, and the time begins anew.
+            client.write_all(&ASKS[part.len()..]).await.unwrap();
+            goes_on.asked.recv().await.unwrap();
+            pass(Duration::from_secs(30)).await;
+            assert!(!goes_on.ended.is_finished());
+            goes_on.answers.send(body::full("good")).unwrap();
+            pass(Duration::from_secs(1)).await;
+            client.write_all(part).await.unwrap();
+            pass(Duration::from_secs(7)).await;
+            assert!(!goes_on.ended.is_finished());
+            pass(Duration::from_secs(4)).await;
+            assert!(goes_on.ended.is_finished());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_idle_connection_gives_way_though_the_client_says_nothing() {
         for version in [HttpVersion::One, HttpVersion::Two] {
             let (_client, goes_on) = Conversation::new().await.goes_on(version);

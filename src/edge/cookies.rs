@@ -63,12 +63,25 @@ pub(super) fn strip_response(headers: &mut HeaderMap, name: &str) {
     }
 }
 
+/// What stands between semicolons. A sealed session is long, and looked through several times.
 fn pairs(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    line.as_bytes().split(|byte| *byte == b';').filter(|pair| !pair.trim_ascii().is_empty())
+    let mut rest = Some(line.as_bytes());
+    let parts = std::iter::from_fn(move || {
+        let all = rest?;
+        let divided = memchr::memchr(b';', all).and_then(|at| all.split_at_checked(at));
+        let (part, others) = match divided {
+            Some((part, others)) => (part, others.get(1..)),
+            None => (all, None),
+        };
+        rest = others;
+        Some(part)
+    });
+    parts.filter(|pair| !pair.trim_ascii().is_empty())
 }
 
 fn cookie_name(pair: &[u8]) -> &[u8] {
-    pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
+    let end = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+    pair.get(..end).unwrap_or_default().trim_ascii()
 }
 
 fn is_session(found: &[u8], configured: &str) -> bool {

@@ -64,6 +64,8 @@ const GATE_NAMES: [&str; 24] = [
     "x-host",
     "proxy", // becomes HTTP_PROXY in a CGI environment
 ];
+/// Those that names of either kind begin with, as [`letter`] has them.
+const FIRST_LETTERS: u32 = letters(&GATE_PREFIXES) | letters(&GATE_NAMES);
 /// What of an answer is for the upstream's own connection (RFC 9110, 7.6.1), and for a proxy.
 const HOP_NAMES: [HeaderName; 9] = [
     CONNECTION,
@@ -256,8 +258,25 @@ fn set_visit(headers: &mut HeaderMap, visit: &Visit<'_>) {
     set(headers, FORWARDED_HOST, visit.host);
     set(headers, FORWARDED_PROTO, visit.scheme);
     if let Some(client) = visit.client {
-        set(headers, FORWARDED_FOR, &client.to_canonical().to_string());
+        set(headers, FORWARDED_FOR, &address_text(client.to_canonical()));
     }
+}
+
+/// As an address is written. Formatting one takes as long as all else that is set.
+fn address_text(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else { return address.to_string() };
+    let mut text = String::with_capacity(15);
+    for (place, octet) in address.octets().into_iter().enumerate() {
+        if place > 0 {
+            text.push('.');
+        }
+        for power in [100, 10, 1] {
+            if octet >= power || power == 1 {
+                text.push(char::from(b'0' + octet / power % 10));
+            }
+        }
+    }
+    text
 }
 
 fn set_identity(headers: &mut HeaderMap, mapping: &[(String, Identity)], who: &SignedIn<'_>) {
@@ -306,6 +325,12 @@ fn takes_trailers(headers: &HeaderMap) -> bool {
 
 /// RFC 9110, 7.6.1: what `Connection` lists is for this hop alone.
 fn remove_listed_in_connection(headers: &mut HeaderMap) {
+    // What most of them say, and what never crosses anyway.
+    if headers.get(CONNECTION).is_none_or(|first| first == "keep-alive")
+        && headers.get_all(CONNECTION).iter().nth(1).is_none()
+    {
+        return;
+    }
     for name in names_in(headers, &CONNECTION) {
         headers.remove(name);
     }
@@ -327,8 +352,11 @@ pub(super) fn listed<'h>(
 
 /// Whether a field of this name, in any spelling an upstream may read as it, is the gate's own.
 pub(super) fn is_gates(name: &str, mapping: &[(String, Identity)]) -> bool {
-    GATE_PREFIXES.iter().any(|prefix| begins(name, prefix))
-        || GATE_NAMES.iter().any(|gates| reads_as(name, gates))
+    // Most names begin with another letter than any of the gate's.
+    let may_be = name.bytes().next().is_some_and(|first| FIRST_LETTERS & letter(first) != 0);
+    (may_be
+        && (GATE_PREFIXES.iter().any(|prefix| begins(name, prefix))
+            || GATE_NAMES.iter().any(|gates| reads_as(name, gates))))
         || mapping.iter().any(|(mapped, _)| reads_as(name, mapped))
 }
 
@@ -342,7 +370,49 @@ pub(super) fn begins(name: &str, prefix: &str) -> bool {
         && name.bytes().zip(prefix.bytes()).all(|(a, b)| folded(a) == folded(b))
 }
 
+const fn letters(mut names: &[&str]) -> u32 {
+    let mut all = 0;
+    while let [name, others @ ..] = names {
+        if let [first, ..] = name.as_bytes() {
+            all |= letter(*first);
+        }
+        names = others;
+    }
+    all
+}
+
+/// A bit for a letter in either case; of what is no letter, at least one.
+const fn letter(byte: u8) -> u32 {
+    1 << (byte & 31)
+}
+
 /// CGI, WSGI and their like turn `-`, and some of them every other sign, into `_`.
 fn folded(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_as_everybody_writes_it() {
+        for address in
+            ["0.0.0.0", "1.20.100.255", "203.0.113.7", "10.9.99.101", "::1", "2001:db8::7:0"]
+        {
+            assert_eq!(address_text(address.parse().unwrap()), address);
+        }
+    }
+
+    #[test]
+    fn every_name_of_the_gates_is_known_by_its_first_letter_in_either_case() {
+        assert!(!GATE_NAMES.is_empty() && !GATE_PREFIXES.is_empty());
+        for name in GATE_NAMES.into_iter().chain(GATE_PREFIXES) {
+            assert!(is_gates(name, &[]) && is_gates(&name.to_ascii_uppercase(), &[]), "{name}");
+            assert!(is_gates(&name.replace('-', "_"), &[]), "{name}");
+        }
+        for name in ["accept", "user-agent", "cookie", "x-custom", "hosts", "_host", ""] {
+            assert!(!is_gates(name, &[]), "{name}");
+        }
+    }
 }

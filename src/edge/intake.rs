@@ -16,7 +16,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Incoming};
 
 use crate::{
-    edge::{Gate, connection::Connection},
+    edge::{Gate, connection::Connection, respond::REQUEST_ID},
     gate::{
         client_ip::{self, ClientIp, ClientIpSource, Unreadable},
         denial::Denial,
@@ -137,7 +137,7 @@ fn client(
 
 /// A trusted proxy's own id for the request, or a new one: 16 hex digits.
 fn request_id(headers: &HeaderMap, trusted: bool) -> String {
-    let given = headers.get("x-request-id").filter(|_| trusted).and_then(|id| id.to_str().ok());
+    let given = headers.get(REQUEST_ID).filter(|_| trusted).and_then(|id| id.to_str().ok());
     match given {
         Some(id) if is_request_id(id) => id.to_owned(),
         _ => hex(entropy::distinct()),
@@ -148,7 +148,9 @@ fn request_id(headers: &HeaderMap, trusted: bool) -> String {
 fn hex(number: u64) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |place: u32| DIGITS.get((number >> (60 - 4 * place)) as usize & 15);
-    (0..16).filter_map(digit).map(|digit| char::from(*digit)).collect()
+    let mut text = String::with_capacity(16);
+    text.extend((0..16).filter_map(digit).map(|digit| char::from(*digit)));
+    text
 }
 
 fn is_request_id(id: &str) -> bool {

@@ -1,12 +1,13 @@
 //! Where a browser's request comes from: the gate's own page, another site, a preview.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
 use crate::gate::{denial::Denial, origin::Origin};
 
-const FETCH_SITE: &str = "sec-fetch-site";
-const FETCH_MODE: &str = "sec-fetch-mode";
-const FETCH_DEST: &str = "sec-fetch-dest";
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(super) const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// Whether a request that changes something comes from the gate's own page.
 ///
@@ -18,8 +19,8 @@ const FETCH_DEST: &str = "sec-fetch-dest";
 /// # Errors
 /// [`Denial::CrossSite`].
 pub(super) fn same_origin(headers: &HeaderMap, origin: &Origin) -> Result<(), Denial> {
-    let fetch_site = only(headers, FETCH_SITE)?;
-    let from = only(headers, header::ORIGIN.as_str())?;
+    let fetch_site = only(headers, &FETCH_SITE)?;
+    let from = only(headers, &header::ORIGIN)?;
     if from == Some("null") {
         return Err(Denial::CrossSite("an opaque origin".to_owned()));
     }
@@ -43,7 +44,7 @@ pub(super) fn not_early(headers: &HeaderMap) -> Result<(), Denial> {
 ///
 /// Not so for what a page embeds, and for what is fetched before anybody asked to see it.
 pub(super) fn is_visit(headers: &HeaderMap) -> bool {
-    let says = |name: &str, expected| match only(headers, name) {
+    let says = |name, expected| match only(headers, &name) {
         Ok(Some(value)) => value == expected,
         Ok(None) => true,
         Err(_) => false,
@@ -68,14 +69,14 @@ pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
     // Old browsers do not say what they fetch for, but the libraries in them do. An app that shows
     // pages in a view of its own sends its name under the same header.
     let by_script = headers
-        .get_all("x-requested-with")
+        .get_all(REQUESTED_WITH)
         .iter()
         .any(|with| with.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest"));
-    !by_script && matches!(only(headers, FETCH_MODE), Ok(Some("navigate") | None))
+    !by_script && matches!(only(headers, &FETCH_MODE), Ok(Some("navigate") | None))
 }
 
 /// The value of a header that may be sent once.
-fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Denial> {
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Denial> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),

@@ -8,7 +8,7 @@
 use futures_util::future::try_join;
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
-    header::{CONNECTION, CONTENT_LENGTH, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_KEY, UPGRADE},
 };
 use http_body::Body as HttpBody;
 use hyper::upgrade::OnUpgrade;
@@ -17,7 +17,10 @@ use tokio::io::copy_bidirectional;
 use tracing::debug;
 
 use crate::{
-    edge::{headers::listed, source},
+    edge::{
+        headers::listed,
+        source::{self, FETCH_MODE},
+    },
     gate::{denial::Denial, origin::Origin},
 };
 
@@ -99,8 +102,9 @@ pub(super) fn is_asked(version: Version, headers: &HeaderMap) -> bool {
 /// [`Denial::CrossSite`] for the wish of another site's page; [`Denial::Unreadable`] for a protocol
 /// behind which nobody would judge what passes.
 pub(super) fn may_be_made(headers: &HeaderMap, origin: &Origin) -> Result<(), Denial> {
-    let mut modes = headers.get_all("sec-fetch-mode").iter();
-    let is_one = ["upgrade", "sec-websocket-key"].iter().any(|name| headers.contains_key(*name))
+    let mut modes = headers.get_all(FETCH_MODE).iter();
+    let is_one = headers.contains_key(UPGRADE)
+        || headers.contains_key(SEC_WEBSOCKET_KEY)
         || modes.any(|mode| mode == "websocket");
     if !is_one {
         return Ok(());

@@ -33,6 +33,13 @@ impl<Kind> Id<Kind> {
         Self(bytes, PhantomData)
     }
 
+    /// Its 22 characters, on the stack: every token has two ids.
+    fn with_text<T>(&self, write: impl FnOnce(&str) -> T) -> T {
+        let mut text = [0; 22];
+        let length = URL_SAFE_NO_PAD.encode_slice(self.0, &mut text).unwrap_or_default();
+        write(text.get(..length).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default())
+    }
+
     /// The 128 bits.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
@@ -54,7 +61,7 @@ impl<Kind> FromStr for Id<Kind> {
 
 impl<Kind> fmt::Display for Id<Kind> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+        self.with_text(|text| f.write_str(text))
     }
 }
 
@@ -85,7 +92,7 @@ impl<Kind> std::hash::Hash for Id<Kind> {
 
 impl<Kind> Serialize for Id<Kind> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        self.with_text(|text| serializer.serialize_str(text))
     }
 }
 

@@ -23,10 +23,17 @@ pub fn of_target(target: &str) -> Result<(&str, Option<&str>), &'static str> {
     if !target.starts_with('/') {
         return Err("the target has no path");
     }
-    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+    // Without branches, so that many bytes are judged at a time.
+    let (mut odd, mut fragment) = (false, false);
+    for byte in target.bytes() {
+        odd |= !byte.is_ascii_graphic();
+        odd |= byte == b'\\';
+        fragment |= byte == b'#';
+    }
+    if odd {
         return Err("the target has a character that must be percent-encoded");
     }
-    if target.contains('#') {
+    if fragment {
         return Err("the target has a fragment");
     }
     let (path, query) =

@@ -2,13 +2,20 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, HeaderName, Method, Request};
 use hyper::body::Incoming;
 
 use crate::{
     edge::{forward_auth::PATH, intake::Intake},
     gate::{denial::Denial, original::Original, site::Site},
 };
+
+const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+const ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
+const FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
 /// One load balancer's way to ask.
 #[derive(Debug)]
@@ -101,18 +108,18 @@ impl Convention {
         let headers = asked.headers();
         let original = match self.told {
             Told::Url => {
-                let method = only(headers, "x-original-method")?;
-                Original::of_url(sites, method, only(headers, "x-original-url")?)
+                let method = only(headers, &ORIGINAL_METHOD)?;
+                Original::of_url(sites, method, only(headers, &ORIGINAL_URL)?)
             }
             Told::Forwarded => Original::of_parts(
                 sites,
-                only(headers, "x-forwarded-method")?,
-                only(headers, "x-forwarded-proto")?,
-                only(headers, "x-forwarded-host")?,
-                only(headers, "x-forwarded-uri")?,
+                only(headers, &FORWARDED_METHOD)?,
+                only(headers, &FORWARDED_PROTO)?,
+                only(headers, &FORWARDED_HOST)?,
+                only(headers, &FORWARDED_URI)?,
             ),
             Told::Itself => {
-                let scheme = only(headers, "x-forwarded-proto")?;
+                let scheme = only(headers, &FORWARDED_PROTO)?;
                 let target = intake.target();
                 let target = self.below(&target).unwrap_or_default();
                 let method = asked.method().as_str();
@@ -140,7 +147,7 @@ impl Convention {
 }
 
 /// The one line of a header that must be there.
-fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, Denial> {
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h str, Denial> {
     let mut lines = headers.get_all(name).iter();
     let why = match (lines.next().map(|line| line.to_str()), lines.next()) {
         (Some(Ok(text)), None) if !text.is_empty() => return Ok(text),

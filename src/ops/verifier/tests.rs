@@ -1,3 +1,5 @@
+//! Crowds of tokens: who leads, who goes away, and what each is told.
+
 use std::{future::Future, pin::Pin, sync::Arc, task::Context};
 
 use super::*;
