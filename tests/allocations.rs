@@ -16,6 +16,8 @@
 )]
 
 mod support;
+#[path = "allocations/table.rs"]
+mod table;
 
 use std::{
     fs::File,
@@ -31,17 +33,8 @@ use support::{
     gate::{BILLING, Gate, PANEL},
     wire::upstream_at,
 };
+use table::TABLE;
 use tokio::{runtime::Runtime, sync::oneshot};
-
-/// What a request may cost, in allocations. One that grows what is there counts too.
-const TABLE: [(&str, u64); 6] = [
-    ("issue, one", 56),
-    ("issue, each of a batch of 100", 21),
-    ("redeem by API", 43),
-    ("redeem by form", 57),
-    ("forward auth, signed in", 19),
-    ("proxied GET, signed in", 33),
-];
 
 /// How many of each are counted.
 const REQUESTS: usize = 256;

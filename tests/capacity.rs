@@ -71,6 +71,12 @@ async fn what_was_taken_back_and_the_journal_are_counted_with_their_room() {
     assert_eq!(metric(&gate, "oncegate_journal_segments").await, 2);
     assert_eq!(metric(&gate, "oncegate_journal_bytes").await, 2 << 20);
     let link = gate.link(json!({})).await;
+    assert_eq!(gate.redeem(&link.token).await.status, 200);
+    // What was issued, and what was used: by a write each, and synced when there is time.
+    assert_eq!(metric(&gate, "oncegate_journal_records_total").await, 2);
+    assert_eq!(metric(&gate, "oncegate_journal_writes_total").await, 2);
+    assert_eq!(metric(&gate, "oncegate_journal_syncs_total").await, 0);
+    let link = gate.link(json!({})).await;
     assert_eq!(gate.api().delete(&format!("/v1/links/{}", link.id)).await.status, 204);
     assert_eq!(metric(&gate, "oncegate_revocations").await, 1);
     gate.stop().await;

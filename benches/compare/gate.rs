@@ -32,6 +32,8 @@ pub(crate) struct Home {
     pub public: SocketAddr,
     pub api: SocketAddr,
     pub admin: SocketAddr,
+    /// The words of a command line before the gate's own: a program that runs it.
+    pub under: Vec<String>,
 }
 
 /// A gate that runs.
@@ -50,6 +52,7 @@ impl Home {
             public: free_address(),
             api: free_address(),
             admin: free_address(),
+            under: Vec::new(),
         };
         keys::make(&dir.join("keys"), 1, entropy::random).unwrap();
         let upstream = upstream.map(|at| format!("upstream = \"http://{at}\"")).unwrap_or_default();
@@ -91,8 +94,10 @@ rate = "4000000/s"
     /// Starts a gate here, without waiting for it.
     pub(crate) fn spawn(&self, cores: Cores) -> Process {
         let log = fs::File::options().append(true).create(true).open(self.dir.join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oncegate"));
-        command.arg("serve").arg("--config").arg(self.dir.join("oncegate.toml"));
+        let mut words =
+            self.under.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_oncegate")]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).arg("serve").arg("--config").arg(self.dir.join("oncegate.toml"));
         command.stdout(Stdio::null()).stderr(log);
         // What the bench's own environment says of logs is not what is measured.
         command.env_remove("ONCEGATE_LOG");

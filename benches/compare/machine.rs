@@ -46,7 +46,7 @@ pub(crate) fn pause(time: Duration) {
 #[derive(Debug)]
 pub(crate) struct Process {
     pub name: String,
-    child: Child,
+    pub child: Child,
 }
 
 impl Process {

@@ -90,6 +90,11 @@ fn rendered(gate: &Gate) -> String {
     metrics.max_revocations.set(gauge(status.max_revocations as u64));
     metrics.journal_segments.set(gauge(status.segments as u64));
     metrics.journal_bytes.set(gauge(status.journal_bytes));
+    if let Some(written) = status.journal_written {
+        metrics.journal_records.inner().store(written.records, Ordering::Relaxed);
+        metrics.journal_writes.inner().store(written.writes, Ordering::Relaxed);
+        metrics.journal_syncs.inner().store(written.syncs, Ordering::Relaxed);
+    }
     metrics.horizon.set(gauge(status.horizon));
     metrics.refused_full.inner().store(status.refused_full, Ordering::Relaxed);
     metrics.store_up.set(i64::from(status.healthy));

@@ -22,8 +22,10 @@ use crate::{
 const LIFETIME: u64 = 60;
 /// The age at which a new one is signed, in seconds.
 const RENEWED_AT: u64 = 30;
-/// The most sessions whose assertion is kept; losing one costs a signature.
-const KEPT: u64 = 100_000;
+/// The most bytes of what is said of sessions that are kept; losing one costs a signature.
+const KEPT: u64 = 64 << 20;
+/// Bytes that one takes beside its headers.
+const BESIDE: usize = 256;
 
 /// Assertions signed a moment ago, by session.
 #[derive(Clone)]
@@ -40,7 +42,10 @@ pub struct Signed {
 
 impl Default for Assertions {
     fn default() -> Self {
-        Self(Cache::new(KEPT))
+        let weight = |_: &SessionId, signed: &Arc<Signed>| {
+            u32::try_from(BESIDE + signed.introduction.size()).unwrap_or(u32::MAX)
+        };
+        Self(Cache::builder().max_capacity(KEPT).weigher(weight).build())
     }
 }
 

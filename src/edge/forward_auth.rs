@@ -61,20 +61,20 @@ pub(super) fn answer(
         navigates: intake.wants_page && source::is_navigation(headers),
     };
     let original = convention.original(&gate.config.sites, intake, request);
-    let at = original.as_ref().ok().map(|original| original.at.clone());
-    let answered = original.and_then(|original| {
-        let verdict = judge::of(gate, &original, headers, reader.navigates);
-        count(gate, style, &original, &verdict);
-        answer::given(style, &original, verdict?)
+    let answered = original.as_ref().map_err(Denial::clone).and_then(|original| {
+        let verdict = judge::of(gate, original, headers, reader.navigates);
+        count(gate, style, original, &verdict);
+        answer::given(style, original, verdict?)
     });
     Ok(answered.unwrap_or_else(|denial| {
+        let at = original.as_ref().ok().map(|original| &original.at);
         redeem::refused(gate, intake, &denial.clone().into(), None);
-        answer::refused(style, &reader, at.as_ref(), &denial)
+        answer::refused(style, &reader, at, &denial)
     }))
 }
 
 /// Counts a question; what is shown of its answer afterwards is not another one.
-fn count(gate: &Gate, style: Style, original: &Original, verdict: &Result<Verdict, Denial>) {
+fn count(gate: &Gate, style: Style, original: &Original<'_>, verdict: &Result<Verdict, Denial>) {
     if style == Style::Shown {
         return;
     }

@@ -17,7 +17,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use crate::{
-    edge::cookies,
+    edge::{cookies, gate_names::is_gates},
     gate::{id::TokenId, site::Identity},
 };
 
@@ -35,37 +35,6 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// All but visible ASCII, and `%` itself, so that decoding gives back exactly what was encoded.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-/// Families of names that are never a client's to send.
-const GATE_PREFIXES: [&str; 3] = ["x-oncegate-", "x-forwarded-", "proxy-"];
-/// Names that are never a client's to send. The hop-by-hop ones are of RFC 9110, 7.6.1.
-const GATE_NAMES: [&str; 24] = [
-    "connection",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "content-length", // set anew from the body itself
-    "upgrade",
-    "http2-settings",
-    "expect", // the gate's own server answers it
-    "host",
-    "forwarded",
-    "x-real-ip",
-    "true-client-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "client-ip",
-    "x-forwarded",
-    "x-original-forwarded-for",
-    "x-original-url", // some frameworks route by these: the path judged must be the path served
-    "x-rewrite-url",
-    "x-original-uri",
-    "x-original-host",
-    "x-host",
-    "proxy", // becomes HTTP_PROXY in a CGI environment
-];
-/// Those that names of either kind begin with, as [`letter`] has them.
-const FIRST_LETTERS: u32 = letters(&GATE_PREFIXES) | letters(&GATE_NAMES);
 /// What of an answer is for the upstream's own connection (RFC 9110, 7.6.1), and for a proxy.
 const HOP_NAMES: [HeaderName; 9] = [
     CONNECTION,
@@ -145,6 +114,12 @@ impl Introduction {
         Self(all.into())
     }
 
+    /// Bytes that it takes.
+    pub fn size(&self) -> usize {
+        let values = self.0.iter().filter_map(|(_, value)| value.as_ref());
+        std::mem::size_of_val(&*self.0) + values.map(HeaderValue::len).sum::<usize>()
+    }
+
     /// Says it in a request to the upstream itself.
     fn say(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.0 {
@@ -172,7 +147,7 @@ pub struct Visit<'a> {
     /// The authority of the site's origin.
     pub host: &'a str,
     /// The scheme of the site's origin.
-    pub scheme: &'a str,
+    pub scheme: &'static str,
     /// The client's address as resolved; absent where it could not be.
     pub client: Option<IpAddr>,
     /// The name of the session cookie.
@@ -254,11 +229,13 @@ pub fn from_callback(headers: &mut HeaderMap, cookie: &str) {
 }
 
 fn set_visit(headers: &mut HeaderMap, visit: &Visit<'_>) {
-    set(headers, HOST, visit.host);
-    set(headers, FORWARDED_HOST, visit.host);
-    set(headers, FORWARDED_PROTO, visit.scheme);
+    let host = HeaderValue::from_str(visit.host).ok();
+    put(headers, HOST, host.clone());
+    put(headers, FORWARDED_HOST, host);
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(visit.scheme));
     if let Some(client) = visit.client {
-        set(headers, FORWARDED_FOR, &address_text(client.to_canonical()));
+        let text = address_text(client.to_canonical());
+        put(headers, FORWARDED_FOR, HeaderValue::try_from(text).ok());
     }
 }
 
@@ -311,10 +288,18 @@ fn encoded(text: &str) -> String {
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    match HeaderValue::from_str(value) {
-        Ok(value) => headers.insert(name, value),
-        // A value that no header can say is absent: never what the client sent under the name.
-        Err(_) => headers.remove(name),
+    put(headers, name, HeaderValue::from_str(value).ok());
+}
+
+/// A value that no header can say is absent: never what the client sent under the name.
+fn put(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    match value {
+        Some(mut value) => {
+            // An assertion signs somebody in elsewhere: its `Debug` does not show it.
+            value.set_sensitive(true);
+            headers.insert(name, value)
+        }
+        None => headers.remove(name),
     };
 }
 
@@ -350,47 +335,6 @@ pub(super) fn listed<'h>(
     lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
-/// Whether a field of this name, in any spelling an upstream may read as it, is the gate's own.
-pub(super) fn is_gates(name: &str, mapping: &[(String, Identity)]) -> bool {
-    // Most names begin with another letter than any of the gate's.
-    let may_be = name.bytes().next().is_some_and(|first| FIRST_LETTERS & letter(first) != 0);
-    (may_be
-        && (GATE_PREFIXES.iter().any(|prefix| begins(name, prefix))
-            || GATE_NAMES.iter().any(|gates| reads_as(name, gates))))
-        || mapping.iter().any(|(mapped, _)| reads_as(name, mapped))
-}
-
-/// Whether two names are one to an upstream that folds signs together.
-pub(super) fn reads_as(name: &str, other: &str) -> bool {
-    name.len() == other.len() && begins(name, other)
-}
-
-pub(super) fn begins(name: &str, prefix: &str) -> bool {
-    name.len() >= prefix.len()
-        && name.bytes().zip(prefix.bytes()).all(|(a, b)| folded(a) == folded(b))
-}
-
-const fn letters(mut names: &[&str]) -> u32 {
-    let mut all = 0;
-    while let [name, others @ ..] = names {
-        if let [first, ..] = name.as_bytes() {
-            all |= letter(*first);
-        }
-        names = others;
-    }
-    all
-}
-
-/// A bit for a letter in either case; of what is no letter, at least one.
-const fn letter(byte: u8) -> u32 {
-    1 << (byte & 31)
-}
-
-/// CGI, WSGI and their like turn `-`, and some of them every other sign, into `_`.
-fn folded(byte: u8) -> u8 {
-    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -401,18 +345,6 @@ mod tests {
             ["0.0.0.0", "1.20.100.255", "203.0.113.7", "10.9.99.101", "::1", "2001:db8::7:0"]
         {
             assert_eq!(address_text(address.parse().unwrap()), address);
-        }
-    }
-
-    #[test]
-    fn every_name_of_the_gates_is_known_by_its_first_letter_in_either_case() {
-        assert!(!GATE_NAMES.is_empty() && !GATE_PREFIXES.is_empty());
-        for name in GATE_NAMES.into_iter().chain(GATE_PREFIXES) {
-            assert!(is_gates(name, &[]) && is_gates(&name.to_ascii_uppercase(), &[]), "{name}");
-            assert!(is_gates(&name.replace('-', "_"), &[]), "{name}");
-        }
-        for name in ["accept", "user-agent", "cookie", "x-custom", "hosts", "_host", ""] {
-            assert!(!is_gates(name, &[]), "{name}");
         }
     }
 }

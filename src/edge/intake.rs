@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, Method, Version, header,
+    HeaderMap, Method, Uri, Version, header,
     request::Parts,
     uri::{Authority, PathAndQuery},
 };
@@ -77,25 +77,21 @@ impl Intake {
         audit::Request { id: &self.id, client: &self.client }
     }
 
-    /// Path and query, as received.
-    pub fn target(&self) -> String {
-        match &self.query {
-            Some(query) => [&self.path, "?", query].concat(),
-            None => self.path.clone(),
-        }
-    }
-
     fn read_target(&mut self, parts: &Parts) -> Result<(), Denial> {
         self.authority = authority(parts)?;
         if parts.method == Method::CONNECT {
             return Err(unreadable("this is not a proxy for CONNECT"));
         }
-        let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
-        let (path, query) = path::of_target(target).map_err(unreadable)?;
+        let (path, query) = path::of_target(target(&parts.uri)).map_err(unreadable)?;
         path.clone_into(&mut self.path);
         self.query = query.map(str::to_owned);
         Ok(())
     }
+}
+
+/// Path and query of what is asked for, as received.
+pub fn target(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("", PathAndQuery::as_str)
 }
 
 /// The one authority that a request names (RFC 9112, 3.2; RFC 9113, 8.3.1).
@@ -140,17 +136,8 @@ fn request_id(headers: &HeaderMap, trusted: bool) -> String {
     let given = headers.get(REQUEST_ID).filter(|_| trusted).and_then(|id| id.to_str().ok());
     match given {
         Some(id) if is_request_id(id) => id.to_owned(),
-        _ => hex(entropy::distinct()),
+        _ => format!("{:016x}", u128::from_ne_bytes(entropy::id()) as u64),
     }
-}
-
-/// 16 hex digits.
-fn hex(number: u64) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |place: u32| DIGITS.get((number >> (60 - 4 * place)) as usize & 15);
-    let mut text = String::with_capacity(16);
-    text.extend((0..16).filter_map(digit).map(|digit| char::from(*digit)));
-    text
 }
 
 fn is_request_id(id: &str) -> bool {

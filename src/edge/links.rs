@@ -189,9 +189,8 @@ async fn admit(opened: &Opened, admission: &Admission) -> Result<Response<Body>,
             .callback(&opened.headers, upstream, callback, &visit, &assertion)
             .await;
     }
-    let session = sessions::begin(gate, admission);
     let mut response = respond::see_other(&landing(at, admission.destination()))?;
-    let cookie = sessions::cookie(gate, site, &session)?;
+    let cookie = sessions::begin(gate, site, admission)?;
     response.headers_mut().insert(SET_COOKIE, cookie);
     Ok(response)
 }

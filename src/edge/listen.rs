@@ -1,6 +1,6 @@
 //! Accepting connections, and letting go of them.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, os::fd::AsFd, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use hyper::{Request, Response, body::Incoming};
@@ -32,6 +32,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const GIVEN_BACK: Duration = Duration::from_millis(5);
 /// How often it is said that nothing can be accepted.
 const AGAIN: Duration = Duration::from_secs(10);
+/// [`GONE`] in milliseconds.
+#[expect(clippy::cast_possible_truncation, reason = "two minutes")]
+const USER_TIMEOUT: u32 = GONE.as_millis() as u32;
 
 /// What a listener grants its connections.
 #[derive(Debug, Clone)]
@@ -92,6 +95,8 @@ where
 {
     let places = Places::new(limits.max_connections, front.open.clone());
     let mut here = end.here.clone();
+    let mut options = Options::on(&listener);
+    let front = Arc::new(front);
     let mut said = None;
     loop {
         let (stream, peer) = tokio::select! {
@@ -103,8 +108,7 @@ where
             place = places.take() => place,
             () = here.wait() => places.another(),
         };
-        // Failing to say so costs latency, or a place for longer than it is worth.
-        let _ = set_options(&stream);
+        options.see_to(&stream);
         let listed = places.list();
         let terms = Terms {
             header_timeout: limits.header_timeout,
@@ -127,7 +131,7 @@ where
 async fn serve_one<S, F, H>(
     stream: TcpStream,
     peer: SocketAddr,
-    front: Front,
+    front: Arc<Front>,
     held: H,
     mut terms: Terms,
     answer: S,
@@ -173,12 +177,41 @@ async fn serve_one<S, F, H>(
 
 /// Small answers leave at once. Who has vanished, or does not read, gives the place back: what
 /// waits in this process then are a few buffers, but nobody would ever take them away.
-fn set_options(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, GONE / 2)?;
-    sockopt::set_tcp_keepintvl(stream, GONE / 8)?;
-    sockopt::set_tcp_user_timeout(stream, u32::try_from(GONE.as_millis()).unwrap_or(u32::MAX))?;
+///
+/// A connection begins with the options of the socket that it came to, so they are set there;
+/// those that waited before have to be given their own. Failing to set them costs latency, or a
+/// place for longer than it is worth.
+struct Options {
+    /// Whether the last connection began with them: who came after it does, too.
+    begun_with: bool,
+}
+
+impl Options {
+    /// Sets them on the socket that listens: what comes from here on begins with them.
+    fn on(listener: &TcpListener) -> Self {
+        let _ = set_options(listener);
+        Self { begun_with: false }
+    }
+
+    /// Sees to it that a connection has them. They are asked for in the order in which they came.
+    fn see_to(&mut self, stream: &TcpStream) {
+        if self.begun_with {
+            return;
+        }
+        // The last that is set.
+        self.begun_with = sockopt::tcp_user_timeout(stream).is_ok_and(|time| time == USER_TIMEOUT);
+        if !self.begun_with {
+            let _ = set_options(stream);
+        }
+    }
+}
+
+fn set_options(socket: &impl AsFd) -> io::Result<()> {
+    sockopt::set_tcp_nodelay(socket, true)?;
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, GONE / 2)?;
+    sockopt::set_tcp_keepintvl(socket, GONE / 8)?;
+    sockopt::set_tcp_user_timeout(socket, USER_TIMEOUT)?;
     Ok(())
 }
 
@@ -208,13 +241,34 @@ async fn accept(
 mod tests {
     use super::*;
 
+    /// Has them all.
+    fn is_watched(stream: &TcpStream) -> bool {
+        stream.nodelay().unwrap()
+            && sockopt::socket_keepalive(stream).unwrap()
+            && sockopt::tcp_keepidle(stream).unwrap() == Duration::from_secs(60)
+            && sockopt::tcp_keepintvl(stream).unwrap() == Duration::from_secs(15)
+            && sockopt::tcp_user_timeout(stream).unwrap() == 120_000
+    }
+
     #[tokio::test]
-    async fn who_vanishes_or_does_not_read_is_noticed_by_the_kernel() {
+    async fn who_vanishes_or_does_not_read_is_noticed_by_the_kernel_whenever_they_came() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        set_options(&stream).unwrap();
-        assert!(stream.nodelay().unwrap() && sockopt::socket_keepalive(&stream).unwrap());
-        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 120_000);
+        let at = listener.local_addr().unwrap();
+        // Two that wait before the gate is there, as at a socket that is handed over.
+        let mut clients = Vec::new();
+        for _ in 0..2 {
+            clients.push(TcpStream::connect(at).await.unwrap());
+        }
+        let mut options = Options::on(&listener);
+        for _ in 0..3 {
+            clients.push(TcpStream::connect(at).await.unwrap());
+        }
+        for begins_with in [false, false, true, true, true] {
+            let (stream, _) = listener.accept().await.unwrap();
+            assert_eq!(is_watched(&stream), begins_with);
+            options.see_to(&stream);
+            assert_eq!(options.begun_with, begins_with);
+            assert!(is_watched(&stream));
+        }
     }
 }

@@ -14,7 +14,7 @@
 //! | `redeem` | verified, judged, spent, admitted; what follows |
 //! | `sessions`, `opened` | the cookie: read, remembered, set, ended |
 //! | `visit` | a visitor's request to a site, and its way to the upstream |
-//! | `upstream`, `pools`, `headers`, `trailers`, `cookies`, `body`, `upgrade`, `assertions` | proxying |
+//! | `upstream`, `pools`, `headers`, `gate_names`, `trailers`, `cookies`, `body`, `upgrade`, `assertions` | proxying |
 //! | `api`, `credentials`, `call`, `limiter` | the api listener: who calls, how often |
 //! | `fields`, `calls` | the native API: what is asked, and all calls but those for links |
 //! | `vendors` | the dialects: a vendor's request in, its answer out |
@@ -60,6 +60,7 @@ mod cookies;
 mod credentials;
 mod fields;
 mod forward_auth;
+mod gate_names;
 pub mod headers;
 pub mod intake;
 mod issue;

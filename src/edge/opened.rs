@@ -10,6 +10,7 @@ use std::{
 };
 
 use moka::sync::Cache;
+use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
@@ -28,7 +29,7 @@ pub(super) struct Opened(Cache<Box<str>, Arc<Session>, Seed>);
 impl Default for Opened {
     fn default() -> Self {
         let seed = Seed(u64::from_ne_bytes(entropy::random()));
-        let cache = Cache::builder().max_capacity(KEPT).weigher(|text: &Box<_>, _: &_| size(text));
+        let cache = Cache::builder().max_capacity(KEPT).weigher(size);
         Self(cache.build_with_hasher(seed))
     }
 }
@@ -61,8 +62,27 @@ impl fmt::Debug for Opened {
 }
 
 /// Bytes that a text takes, with what was opened.
-fn size(text: &str) -> u32 {
-    u32::try_from(text.len() + BESIDE).unwrap_or(u32::MAX)
+#[expect(clippy::borrowed_box, reason = "what a weigher is given")]
+fn size(text: &Box<str>, session: &Arc<Session>) -> u32 {
+    let ctx =
+        session.ctx.iter().flat_map(|ctx| ctx.as_object().values()).map(within).sum::<usize>();
+    u32::try_from(text.len() + BESIDE + ctx).unwrap_or(u32::MAX)
+}
+
+/// Bytes that a claim takes beside what it is written as: five written ones may be an object, which
+/// takes room for eleven members.
+fn within(claim: &Value) -> usize {
+    match claim {
+        Value::Array(items) => {
+            items.capacity() * size_of::<Value>() + items.iter().map(within).sum::<usize>()
+        }
+        Value::Object(members) => {
+            let members_of_a_node = size_of::<(String, Value)>() * 11;
+            members_of_a_node * members.len().div_ceil(5)
+                + members.values().map(within).sum::<usize>()
+        }
+        _ => 0,
+    }
 }
 
 /// Hashes long texts in a single step. The texts that are kept are the gate's own making.
@@ -133,9 +153,25 @@ mod tests {
             assert_eq!(opened.open(&keys(1), &sealed, "panel", &counts).unwrap().user, "joe");
             assert!(opened.open(&keys(1), &sealed, "other", &counts).is_none());
         }
+        assert_eq!((counts.hits.get(), counts.misses.get()), (3, 1));
         let other = Opened::default();
         assert!(other.open(&keys(1), &sealed, "other", &counts).is_none());
         assert!(other.open(&keys(1), &sealed, "panel", &counts).is_some());
+    }
+
+    #[test]
+    fn claims_that_take_more_room_than_their_text_weigh_more() {
+        let weight = |json: &str| {
+            let ctx = serde_json::from_str(json).unwrap();
+            size(&"".into(), &Arc::new(Session { ctx: Some(ctx), ..session() })) as usize - BESIDE
+        };
+        assert_eq!(weight(r#"{"plan":"gold"}"#), 0);
+        assert!(weight(r#"{"a":[1,2,3]}"#) >= 3 * size_of::<Value>());
+        let objects = ["{}"; 100].join(",");
+        let empty = weight(&format!(r#"{{"a":[{objects}]}}"#));
+        assert!((100..200).contains(&(empty / size_of::<Value>())));
+        let full = [r#"{"":1}"#; 50].join(",");
+        assert!(weight(&format!(r#"{{"a":[{full}]}}"#)) > 50 * 11 * size_of::<Value>());
     }
 
     #[test]

@@ -155,6 +155,10 @@ impl Pool {
         }
         let begins = self.locked(|idle| {
             if idle.since.len() >= IDLE_PER_UPSTREAM {
+                // Those that the upstream has closed since make room first.
+                idle.since.retain(|(_, link)| !link.send.is_closed());
+            }
+            if idle.since.len() >= IDLE_PER_UPSTREAM {
                 idle.since.pop_front();
             }
             idle.since.push_back((Instant::now(), link));
@@ -238,4 +242,101 @@ fn connector(
         .https_or_http()
         .enable_http1()
         .wrap_connector(http))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::AsyncReadExt as _,
+        net::{TcpListener, TcpStream},
+        task::yield_now,
+        time::{advance, pause, timeout},
+    };
+
+    use super::*;
+
+    /// Longer than anything may take.
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A pool, and where its connections end.
+    struct Ends {
+        pool: Pool,
+        upstream: TcpListener,
+    }
+
+    impl Ends {
+        async fn open() -> Self {
+            let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let authority = upstream.local_addr().unwrap().to_string();
+            let connector = connector(None, LONG).unwrap();
+            let pool = Pool::open(&Upstream { authority, tls: None }, connector).unwrap();
+            Self { pool, upstream }
+        }
+
+        /// A new connection, and its other end.
+        async fn connect(&self) -> (Lease, TcpStream) {
+            let lease = self.pool.connect().await.unwrap();
+            (lease, self.upstream.accept().await.unwrap().0)
+        }
+
+        fn kept(&self) -> usize {
+            self.pool.locked(|idle| idle.since.len())
+        }
+    }
+
+    async fn is_closed(end: &mut TcpStream) {
+        let read = timeout(LONG, end.read(&mut [0; 1])).await;
+        assert_eq!(read.unwrap().unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_the_upstream_closed_while_it_was_idle_is_used_for_nothing() {
+        let ends = Ends::open().await;
+        let (lease, end) = ends.connect().await;
+        assert!(!lease.is_reused);
+        lease.give_back();
+        let lease = ends.pool.idle().unwrap();
+        assert!(lease.is_reused);
+        lease.give_back();
+        drop(end);
+        // As soon as the system has told of it.
+        let noticed = async {
+            while let Some(lease) = ends.pool.idle() {
+                lease.give_back();
+                yield_now().await;
+            }
+        };
+        timeout(LONG, noticed).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_idle_for_too_long_is_used_for_nothing_and_closed() {
+        let ends = Ends::open().await;
+        let (lease, mut end) = ends.connect().await;
+        pause();
+        lease.give_back();
+        advance(IDLE / 2).await;
+        ends.pool.idle().unwrap().give_back();
+        advance(IDLE).await;
+        assert!(ends.pool.idle().is_none());
+        is_closed(&mut end).await;
+        assert_eq!(ends.kept(), 0);
+    }
+
+    #[tokio::test]
+    async fn of_too_many_idle_ones_the_longest_idle_is_closed() {
+        let ends = Ends::open().await;
+        let (mut leases, mut others) = (Vec::new(), Vec::new());
+        for _ in 0..=IDLE_PER_UPSTREAM {
+            let (lease, end) = ends.connect().await;
+            leases.push(lease);
+            others.push(end);
+        }
+        leases.into_iter().for_each(Lease::give_back);
+        assert_eq!(ends.kept(), IDLE_PER_UPSTREAM);
+        is_closed(&mut others[0]).await;
+        let lease = ends.pool.idle().unwrap();
+        assert_eq!(ends.kept(), IDLE_PER_UPSTREAM - 1);
+        lease.give_back();
+    }
 }

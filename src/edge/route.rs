@@ -15,7 +15,7 @@ use crate::{
         body::Body,
         connection::Connection,
         forward_auth,
-        intake::Intake,
+        intake::{self, Intake},
         links::{self, Opened},
         peer, redeem, respond, sessions, upgrade, visit,
     },
@@ -122,7 +122,7 @@ async fn route(
         }
         _ if link::is_gates_own(path) => Err(Denial::NotFound.into()),
         // Whatever the application would make of it, its log would have a link that still works.
-        _ if link::holds_token(&intake.target()) => {
+        _ if link::holds_token(intake::target(request.uri())) => {
             Err(Denial::Unreadable("a link's token stands where none is taken".to_owned()).into())
         }
         _ => Ok(Box::pin(visit::proxied(gate, at, intake, request, under_way)).await?),

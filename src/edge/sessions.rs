@@ -67,35 +67,47 @@ fn live(gate: &Gate, site: &Site, headers: &HeaderMap, idle: Option<u64>) -> Opt
     live.then_some(session)
 }
 
-/// The session that an admission opens.
-pub(super) fn begin(gate: &Gate, admission: &Admission) -> Session {
+/// The cookie of the session that an admission opens.
+///
+/// # Errors
+/// [`Denial::Internal`] for a session that no cookie can hold.
+pub(super) fn begin(
+    gate: &Gate,
+    site: &Site,
+    admission: &Admission,
+) -> Result<HeaderValue, Denial> {
     let now = gate.clock.now();
     let claims = admission.claims();
-    Session {
+    // One question for both; the id is shorter.
+    let [[id @ .., _, _, _, _, _, _, _, _], nonce] = entropy::random_each::<24, 2>();
+    let session = Session {
         user: claims.sub.clone(),
         site: claims.aud.clone(),
         caller: claims.act.sub.clone(),
         link: claims.jti,
-        id: SessionId::from_bytes(entropy::random()),
+        id: SessionId::from_bytes(id),
         mem: claims.mem,
         issued: claims.iat,
         begun: gate.store.beginning(now, &claims.aud, &claims.sub),
         seen: now,
         expires: now + gate.config.session.ttl,
         ctx: claims.ctx.clone(),
-    }
+    };
+    cookie(gate, site, &session, nonce)
 }
 
-/// The cookie that carries a session, as `Set-Cookie` says it.
-///
-/// # Errors
-/// [`Denial::Internal`] for a session that no cookie can hold.
-pub(super) fn cookie(gate: &Gate, site: &Site, session: &Session) -> Result<HeaderValue, Denial> {
+/// The cookie that carries a session, as `Set-Cookie` says it. The `nonce` was never used.
+fn cookie(
+    gate: &Gate,
+    site: &Site,
+    session: &Session,
+    nonce: [u8; 24],
+) -> Result<HeaderValue, Denial> {
     let sealed = gate
         .keys
         .load()
         .sessions
-        .seal(session, entropy::random())
+        .seal(session, nonce)
         .map_err(|error| Denial::Internal(error.to_string()))?;
     set_cookie(gate, site, &sealed, "")
 }
@@ -106,7 +118,8 @@ pub(super) fn renewal(gate: &Gate, site: &Site, session: &Session) -> Option<Hea
     let now = gate.clock.now();
     // Not at every request: a sixteenth of the idle time is as exact as anybody needs.
     (now.saturating_sub(session.seen) > idle / 16).then_some(())?;
-    cookie(gate, site, &Session { seen: now, ..session.clone() }).ok()
+    let session = Session { seen: now, ..session.clone() };
+    cookie(gate, site, &session, entropy::random()).ok()
 }
 
 /// `GET /_once/session`

@@ -1,20 +1,25 @@
 //! The bytes of a connection, of which the first were looked at already.
 
 use std::{
+    future::poll_fn,
     io::{self, IoSlice},
+    mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Buf as _, BytesMut};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 use tokio_rustls::server::TlsStream;
 
 use crate::edge::places::Activity;
+
+/// The most of the first bytes that are read in one step.
+const AT_ONCE: usize = 4096;
 
 /// A connection whose first bytes can be looked at before somebody reads them.
 #[derive(Debug)]
@@ -53,11 +58,19 @@ impl FirstBytes {
     /// # Errors
     /// The connection is closed.
     pub(super) async fn more(&mut self) -> io::Result<()> {
-        self.seen.reserve(256);
-        match self.stream.read_buf(&mut self.seen).await? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(()),
-        }
+        let Self { seen, stream } = self;
+        poll_fn(|cx| {
+            // The head of a request at once; who sends nothing takes no room for it.
+            let mut room = [MaybeUninit::uninit(); AT_ONCE];
+            let mut read = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
+            if read.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            seen.extend_from_slice(read.filled());
+            Poll::Ready(Ok(()))
+        })
+        .await
     }
 
     /// Takes away what stands at the beginning.

@@ -11,7 +11,10 @@ use http::{
 };
 
 use crate::{
-    edge::headers::{begins, is_gates, names_in, reads_as},
+    edge::{
+        gate_names::{begins, is_gates, reads_as},
+        headers::names_in,
+    },
     gate::site::Identity,
 };
 

@@ -136,7 +136,7 @@ async fn granted(
             let mut ask = *ask;
             ask.user.clone_from(&subject.user);
             ask.site = Some(rules.site.clone());
-            let id = TokenId::from_bytes(entropy::random());
+            let id = TokenId::from_bytes(entropy::id());
             let issued = issue::issue(call, ask, id)?;
             vendor.write(
                 format,

@@ -1,10 +1,19 @@
 //! JSON that is written as it comes: a thousand links are one text, and nothing else besides.
 
+use std::fmt;
+
 use serde::Serialize;
 
-/// What is written so far.
-#[derive(Debug)]
+use crate::gate::json;
+
+/// What is written so far: tokens, among others, which its `Debug` does not show.
 pub(super) struct Written(Vec<u8>);
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Written({} bytes)", self.0.len())
+    }
+}
 
 impl Written {
     /// Nothing yet, with room for so many bytes.
@@ -18,15 +27,10 @@ impl Written {
         self
     }
 
-    /// A text. Most have nothing to escape: that is seen many bytes at a time.
+    /// A text.
     pub(super) fn text(&mut self, text: &str) -> &mut Self {
-        let stands = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-        // All of it is looked at, whatever is found: so it is looked at in wide steps.
-        if text.bytes().fold(true, |all, byte| all & stands(byte)) {
-            self.raw("\"").raw(text).raw("\"")
-        } else {
-            self.value(text)
-        }
+        json::text(&mut self.0, text);
+        self
     }
 
     /// Any value.
@@ -47,20 +51,5 @@ impl Written {
     /// All of it.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_what_serde_makes_of_it() {
-        for code in 0..=0x250 {
-            let text = format!("joe{}\u{e9}", char::from_u32(code).unwrap());
-            let mut written = Written::with_capacity(0);
-            written.text(&text);
-            assert_eq!(written.into_bytes(), serde_json::to_vec(&text).unwrap(), "{code:#x}");
-        }
     }
 }

@@ -9,15 +9,19 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use ed25519_dalek::{Signer as _, VerifyingKey};
-use sha2::{Digest as _, Sha256};
+use ed25519_dalek::{
+    VerifyingKey,
+    hazmat::{ExpandedSecretKey, raw_sign},
+};
+use sha2::{Digest as _, Sha256, Sha512};
 
 use crate::gate::{signatures::Multiples, token::header::Headers};
 
 /// A key pair that signs, and its `kid`. Its `Debug` shows the `kid` alone.
 #[derive(Clone)]
 pub struct SigningKey {
-    pair: ed25519_dalek::SigningKey,
+    /// What RFC 8032, 5.1.6, step 1 makes of the secret: the same for every signature.
+    expanded: Arc<ExpandedSecretKey>,
     public: PublicKey,
 }
 
@@ -61,7 +65,7 @@ impl SigningKey {
         }
         let pair = ed25519_dalek::SigningKey::from_bytes(secret);
         let public = PublicKey::of(pair.verifying_key())?;
-        Ok(Self { pair, public })
+        Ok(Self { expanded: Arc::new(ExpandedSecretKey::from(secret)), public })
     }
 
     /// The RFC 7638 thumbprint of the public half.
@@ -75,8 +79,11 @@ impl SigningKey {
     }
 
     /// The signature of `message`.
+    ///
+    /// Under another public key than the secret's own, signatures would give the secret away: both
+    /// are of one secret since [`Self::from_secret`], the only way to make one.
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.pair.sign(message).to_bytes()
+        raw_sign::<Sha512>(&self.expanded, message, &self.public.0.point).to_bytes()
     }
 }
 

@@ -18,6 +18,7 @@ pub mod glob;
 pub mod host;
 pub mod id;
 pub mod issue;
+pub(crate) mod json;
 pub mod keyring;
 pub mod link;
 pub mod networks;

@@ -106,8 +106,10 @@ impl Origin {
     /// None where that is no host.
     pub(in crate::gate) fn with_label(&self, label: &str) -> Option<Self> {
         let (scheme, authority) = self.text.split_at_checked(self.authority)?;
-        // Of these the parser changes nothing but the case; each request is for one of them.
-        let encoded = label.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("xn--"));
+        // Of these the parser changes nothing but the case; each request is for one of them. Which
+        // labels may stand beside one that is written from right to left is for the parser to say.
+        let encoded = label.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("xn--"))
+            || authority.contains("xn--");
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         if !label.is_empty() && !encoded && !self.is_address() && label.bytes().all(plain) {
             let text = [scheme, &label.to_ascii_lowercase(), ".", authority].concat().into();
@@ -243,12 +245,28 @@ mod tests {
 
     #[test]
     fn a_label_makes_the_origin_that_the_parser_would_read() {
-        for text in ["https://example.com", "http://localhost:8080", "https://[::1]", "http://x.1a"]
-        {
+        for text in [
+            "https://example.com",
+            "http://localhost:8080",
+            "https://[::1]",
+            "http://x.1a",
+            "https://xn--4dbrk0ce.example",
+        ] {
             let origin = Origin::parse(text).unwrap();
-            for label in
-                ["a", "A-1_b", "0", "-", "xn--bcher-kva", "XN--a", "", "a.b", "*", "\u{fc}"]
-            {
+            for label in [
+                "a",
+                "A-1_b",
+                "0",
+                "0a",
+                "a-",
+                "-",
+                "xn--bcher-kva",
+                "XN--a",
+                "",
+                "a.b",
+                "*",
+                "\u{fc}",
+            ] {
                 let (scheme, authority) = text.split_once("://").unwrap();
                 let parsed = Origin::parse(&format!("{scheme}://{label}.{authority}")).ok();
                 let same = parsed.filter(|parsed| {

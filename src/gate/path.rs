@@ -24,11 +24,12 @@ pub fn of_target(target: &str) -> Result<(&str, Option<&str>), &'static str> {
         return Err("the target has no path");
     }
     // Without branches, so that many bytes are judged at a time.
-    let (mut odd, mut fragment) = (false, false);
+    let (mut odd, mut fragment, mut encoded) = (false, false, false);
     for byte in target.bytes() {
         odd |= !byte.is_ascii_graphic();
         odd |= byte == b'\\';
         fragment |= byte == b'#';
+        encoded |= byte == b'%';
     }
     if odd {
         return Err("the target has a character that must be percent-encoded");
@@ -38,7 +39,7 @@ pub fn of_target(target: &str) -> Result<(&str, Option<&str>), &'static str> {
     }
     let (path, query) =
         target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    if path.contains("%00") {
+    if encoded && path.contains("%00") {
         return Err("the path has a NUL");
     }
     Ok((path, query))

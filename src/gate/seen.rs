@@ -173,16 +173,13 @@ impl SeenSet {
     }
 
     /// Drops every bucket that has ended by `now`, and gives back the memory of those that ended
-    /// or grew since this was last called: that takes its time, which no spend does.
+    /// since this was last called: that takes its time, which no spend does.
     pub fn drop_expired(&self, now: u64) {
         self.sweep(now);
         for shard in &self.shards {
-            let (ended, left) = {
-                let mut shard = lock(shard);
-                let left: Vec<_> = shard.buckets.values_mut().flat_map(Bucket::take_left).collect();
-                (std::mem::take(&mut shard.ended), left)
-            };
-            drop((ended, left));
+            // Freed when the lock is not held any more.
+            let ended = std::mem::take(&mut lock(shard).ended);
+            drop(ended);
         }
     }
 
@@ -256,7 +253,7 @@ pub fn bucket_end(expires: u64) -> u64 {
     expires.div_ceil(BUCKET).saturating_mul(BUCKET)
 }
 
-/// Half of the id, which is random: 20 bytes an entry at most instead of 40. Two live ids with
+/// Half of the id, which is random: half the memory of the whole. Two live ids with
 /// the same half in one bucket err on the safe side, as "already used".
 fn key(id: TokenId) -> u64 {
     id.as_bytes().first_chunk().map_or(0, |half| u64::from_le_bytes(*half))

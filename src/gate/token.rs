@@ -248,7 +248,8 @@ impl Keyring {
 
     /// The public keys as a JWK set (RFC 7517, 5), in JSON: current, next, previous.
     pub fn jwks(&self) -> String {
-        json(&JwkSet { keys: self.public_keys().map(jwk).collect() })
+        serde_json::to_string(&JwkSet { keys: self.public_keys().map(jwk).collect() })
+            .unwrap_or_default()
     }
 
     fn sign_as(&self, header: fn(&Headers) -> &str, claims: &impl Serialize) -> String {
@@ -292,9 +293,12 @@ fn decode(part: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(part).ok()
 }
 
-fn json(value: &impl Serialize) -> String {
+fn json(value: &impl Serialize) -> Vec<u8> {
+    // With room for those of most links: it does not grow.
+    let mut json = Vec::with_capacity(512);
     #[expect(clippy::expect_used, reason = "texts, numbers and maps of them always serialise")]
-    serde_json::to_string(value).expect("claims are plain JSON")
+    serde_json::to_writer(&mut json, value).expect("claims are plain JSON");
+    json
 }
 
 fn jwk(key: &PublicKey) -> Jwk {

@@ -73,17 +73,19 @@ pub fn rfc3339(seconds: u64) -> String {
 fn write(text: &mut String, seconds: u64) {
     let time = i64::try_from(seconds).ok().map(OffsetDateTime::from_unix_timestamp);
     let Some(Ok(time)) = time else { return text.push_str("9999-12-31T23:59:59") };
-    let mut part = |before: &str, number: u32, digits: u32| {
-        text.push_str(before);
-        let digit = |place| number / 10_u32.pow(place) % 10;
-        text.extend((0..digits).rev().filter_map(|place| char::from_digit(digit(place), 10)));
+    let mut two = |number: u8, behind: &str| {
+        text.push(char::from(b'0' + number / 10 % 10));
+        text.push(char::from(b'0' + number % 10));
+        text.push_str(behind);
     };
-    part("", time.year().unsigned_abs(), 4);
-    part("-", u8::from(time.month()).into(), 2);
-    part("-", time.day().into(), 2);
-    part("T", time.hour().into(), 2);
-    part(":", time.minute().into(), 2);
-    part(":", time.second().into(), 2);
+    let year = time.year().unsigned_abs();
+    two((year / 100) as u8, "");
+    two((year % 100) as u8, "-");
+    two(time.month().into(), "-");
+    two(time.day(), "T");
+    two(time.hour(), ":");
+    two(time.minute(), ":");
+    two(time.second(), "");
 }
 
 /// A moment, for a line of the log: RFC 3339 in UTC, with microseconds.

@@ -1,9 +1,6 @@
 //! The one source of randomness: the operating system's.
 
-use std::sync::{
-    LazyLock,
-    atomic::{AtomicU64, Ordering},
-};
+use std::cell::RefCell;
 
 /// `N` random bytes.
 ///
@@ -12,6 +9,24 @@ use std::sync::{
 pub fn random<const N: usize>() -> [u8; N] {
     let [bytes] = random_each();
     bytes
+}
+
+/// 16 random bytes that are given nobody else, to name something by. The system is asked for those
+/// of many at a time: for what must be secret until it is used, see [`random`].
+///
+/// # Panics
+/// As [`random`].
+pub fn id() -> [u8; 16] {
+    thread_local! {
+        static AHEAD: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
+    }
+    AHEAD.with_borrow_mut(|ahead| {
+        ahead.pop().unwrap_or_else(|| {
+            let [first, others @ ..] = random_each::<16, 32>();
+            ahead.extend_from_slice(&others);
+            first
+        })
+    })
 }
 
 /// `N` random bytes for each of `K`, asked for at once.
@@ -25,20 +40,6 @@ pub fn random_each<const N: usize, const K: usize>() -> [[u8; N]; K] {
     all
 }
 
-/// A number that this process gives nobody else before it has given all 2^64, and another process
-/// hardly ever: to name things by. It costs no question to the system, and is no secret: who has
-/// seen one can tell the others.
-pub fn distinct() -> u64 {
-    static NEXT: LazyLock<AtomicU64> =
-        LazyLock::new(|| AtomicU64::new(u64::from_ne_bytes(random())));
-    // SplitMix64 (Steele, Lea, Flood 2014): odd steps, and each number to another one.
-    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-    let number = NEXT.fetch_add(STEP, Ordering::Relaxed);
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -46,8 +47,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_number_is_given_twice() {
-        let numbers: HashSet<u64> = (0..10_000).map(|_| distinct()).collect();
-        assert_eq!(numbers.len(), 10_000);
+    fn no_id_is_given_twice() {
+        let ids: HashSet<[u8; 16]> = (0..1_000).map(|_| id()).collect();
+        assert_eq!(ids.len(), 1_000);
     }
 }

@@ -51,6 +51,12 @@ pub struct Metrics {
     pub journal_segments: Gauge,
     /// Bytes of the journal.
     pub journal_bytes: Gauge,
+    /// Records written to it.
+    pub journal_records: Counter,
+    /// Writes that put them there.
+    pub journal_writes: Counter,
+    /// Syncs of those.
+    pub journal_syncs: Counter,
     /// The horizon, in seconds since the Unix epoch.
     pub horizon: Gauge,
     /// Redemptions refused because the seen-set was full.
@@ -301,6 +307,9 @@ impl Metrics {
             ("store_questions", "Questions to a shared store", &self.store_questions),
             ("store_unanswered", "Questions without an answer", &self.store_unanswered),
             ("store_resent", "Questions asked again", &self.store_resent),
+            ("journal_records", "Records written to the journal", &self.journal_records),
+            ("journal_writes", "Writes that put them there", &self.journal_writes),
+            ("journal_syncs", "Syncs of those", &self.journal_syncs),
         ] {
             all.register(name, help, counter.clone());
         }

@@ -17,7 +17,7 @@ pub const FILTER: &str = "ONCEGATE_LOG";
 
 /// Sends logs to standard error from here on. A second call changes nothing.
 ///
-/// `filter` is what [`FILTER`] says; one that cannot be read counts as `info`.
+/// `filter` is what [`FILTER`] says; an empty one, and one that cannot be read, count as `info`.
 pub fn init(filter: Option<&str>) {
     let registry = tracing_subscriber::registry().with(targets(filter));
     // A second subscriber can only come from a process that set up its own: leave that one.
@@ -33,6 +33,8 @@ pub fn init(filter: Option<&str>) {
 /// filter by.
 fn targets(filter: Option<&str>) -> Targets {
     let all = || Targets::new().with_default(LevelFilter::INFO);
+    // An empty one is what a script passes on that has none.
+    let filter = filter.filter(|filter| !filter.trim().is_empty());
     filter.map_or_else(all, |filter| filter.parse().unwrap_or_else(|_| all()))
 }
 
@@ -54,8 +56,8 @@ mod tests {
     }
 
     #[test]
-    fn no_filter_and_one_that_cannot_be_read_are_info() {
-        for filter in [None, Some("oncegate=loud"), Some("audit=[]=")] {
+    fn no_filter_an_empty_one_and_one_that_cannot_be_read_are_info() {
+        for filter in [None, Some(""), Some(" "), Some("oncegate=loud"), Some("audit=[]=")] {
             let targets = targets(filter);
             assert!(targets.would_enable("oncegate::app", &Level::INFO), "{filter:?}");
             assert!(!targets.would_enable("oncegate::app", &Level::DEBUG), "{filter:?}");

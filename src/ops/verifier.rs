@@ -153,7 +153,6 @@ impl Lane {
         let before = line.pace.limit();
         line.pace.checked(number, good, split);
         let limit = line.pace.limit();
-        drop(line);
         if limit != before {
             self.counted.limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
         }

@@ -25,4 +25,4 @@ pub mod redis;
 pub use error::{NewMemory, StoreError, StoreNotice};
 pub use local::Durability;
 pub use once::{Store, Use};
-pub use options::{JournalOptions, PeerStatus, StoreOptions, StoreStatus};
+pub use options::{JournalOptions, JournalWritten, PeerStatus, StoreOptions, StoreStatus};

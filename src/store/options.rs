@@ -119,12 +119,25 @@ pub struct StoreStatus {
     pub segments: usize,
     /// Their bytes.
     pub journal_bytes: u64,
+    /// What was written to it since the start; without a journal none.
+    pub journal_written: Option<JournalWritten>,
     /// How durable a record is before the answer; without a journal none.
     pub durability: Option<Durability>,
     /// How the questions to a shared memory went.
     pub questions: Option<Questions>,
     /// The other gates.
     pub peers: Vec<PeerStatus>,
+}
+
+/// How much a journal was written to since the start, by whichever memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalWritten {
+    /// Records.
+    pub records: u64,
+    /// Writes that put them there, each of one or several.
+    pub writes: u64,
+    /// Syncs of those: before the answers where `durability = power`, else from time to time.
+    pub syncs: u64,
 }
 
 /// Another gate's state, as far as is known here.

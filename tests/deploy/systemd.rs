@@ -115,7 +115,7 @@ async fn installed_as_the_unit_says_it_serves_and_is_restarted_without_refusing_
     assert_eq!(soon(at.redeem(&used)).await.code(), "already_used");
     assert_eq!(soon(at.redeem(&kept)).await.status, 200, "a link of before");
 
-    let load = Load::of(at);
+    let mut load = Load::of(at);
     load.goes_on().await;
     machine.run("systemctl restart oncegate");
     load.goes_on().await;
@@ -136,7 +136,7 @@ async fn one_instance_follows_another_and_nobody_is_refused() {
     let Some((machine, at)) = install("oncegate@.service") else { return };
     let steps = steps("oncegate@.service");
     assert_eq!(steps.len(), 4, "{steps:?}");
-    let load = Load::of(at);
+    let mut load = Load::of(at);
     load.goes_on().await;
     machine.run(&steps[0]);
     machine.run(&steps[1]);
@@ -264,9 +264,12 @@ impl Load {
     }
 
     /// Waits until some more have been served, or one was not.
-    async fn goes_on(&self) {
+    async fn goes_on(&mut self) {
         let (begin, before) = (Instant::now(), self.rounds.load(Ordering::SeqCst));
         while self.rounds.load(Ordering::SeqCst) < before + 20 {
+            if let Some(ended) = self.callers.try_join_next() {
+                panic!("not served: {:?}", ended.unwrap());
+            }
             assert!(begin.elapsed() < PATIENCE, "nobody is served");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -1,5 +1,17 @@
 //! Many at once.
 
+use std::{
+    fs, io,
+    os::unix::fs::FileExt as _,
+    sync::Mutex,
+    task::{Context, Waker},
+    time::Instant,
+};
+
+use oncegate::store::{
+    JournalWritten,
+    local::disk::{DiskFile, FileFacts},
+};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -54,6 +66,96 @@ async fn a_hundred_thousand_come_back() {
     assert_all_used(&store, 100_000, mem).await;
     assert_eq!(spend(&store, id(100_001), mem).await, Err(Denial::StoreFull));
     assert_eq!(store.status().refused_full, 1);
+}
+
+#[tokio::test]
+async fn a_journal_that_several_threads_read_is_whole_or_is_not() {
+    let dir = state();
+    let mut options = options(dir.path(), Durability::Process);
+    options.journal.as_mut().unwrap().segment_size = 1 << 19;
+    let mem = spend_all(&open(options.clone()), 90_000).await;
+    assert_eq!(open(options.clone()).status().entries, 90_000);
+    let segment = |number| dir.path().join(format!("segment-{number:010}"));
+    assert!(segment(6).exists());
+    // In the last of those that are full, and which therefore no thread reads first.
+    let file = fs::OpenOptions::new().read(true).write(true).open(segment(5)).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, 100_000).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], 100_000).unwrap();
+    let store = open(options);
+    let damaged = "segment-0000000005 has a damaged record at 3123".to_owned();
+    assert_eq!(why_replaced(&store), Some(NewMemory::Damaged(damaged)));
+    assert_eq!(store.status().entries, 0);
+    assert_eq!(spend(&store, id(1), mem).await, Err(Denial::Fenced(mem.to_string())));
+}
+
+/// A disk that does not sync while the other end is held.
+#[derive(Debug, Default)]
+struct Held(Arc<Mutex<()>>);
+
+#[derive(Debug)]
+struct HeldFile(Arc<Mutex<()>>, Box<dyn DiskFile>);
+
+impl Disk for Held {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(HeldFile(Arc::clone(&self.0), LocalDisk.create(path)?)))
+    }
+}
+
+impl DiskFile for HeldFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.1.write_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.1.sync()
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let _held = self.0.lock().unwrap();
+        self.1.sync_data()
+    }
+
+    fn facts(&self) -> io::Result<FileFacts> {
+        self.1.facts()
+    }
+
+    fn empty(&self) -> io::Result<()> {
+        self.1.empty()
+    }
+}
+
+#[tokio::test]
+async fn all_that_wait_while_the_disk_syncs_share_the_next_sync() {
+    let (dir, disk) = (state(), Held::default());
+    let hand = Arc::clone(&disk.0);
+    let mut options = options_on(dir.path(), Durability::Power, Arc::new(disk));
+    options.journal.as_mut().unwrap().segment_size = 1 << 16;
+    let store = open(options);
+    let mem = store.mem(NOW).unwrap();
+    let written = || store.status().journal_written.unwrap();
+    let mut spends: Vec<_> = (0..65).map(|n| Box::pin(spend(&store, id(n), mem))).collect();
+    {
+        let _held = hand.lock().unwrap();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut send = |some: std::ops::Range<usize>| {
+            for spend in &mut spends[some] {
+                assert!(spend.as_mut().poll(&mut context).is_pending());
+            }
+        };
+        send(0..1);
+        // It is on its way to the disk before the others come.
+        let started = Instant::now();
+        while written().writes == 0 {
+            assert!(started.elapsed() < Duration::from_secs(30));
+            std::thread::yield_now();
+        }
+        send(1..65);
+    }
+    for spend in spends {
+        assert_eq!(spend.await, Ok(()));
+    }
+    assert_eq!(written(), JournalWritten { records: 65, writes: 2, syncs: 2 });
 }
 
 #[tokio::test]

@@ -228,9 +228,23 @@ struct Driver {
     _printed: BufReader<ChildStdout>,
 }
 
+/// A driver that never listened.
+struct EndedAtOnce;
+
 impl Driver {
-    /// `None` where it is not installed.
+    /// `None` where it is not installed. One that ends at once, as it does where somebody else has
+    /// taken the port that it had chosen, is started again.
     fn start() -> Option<Self> {
+        const TIMES: u32 = 3;
+        for _ in 0..TIMES {
+            if let Ok(started) = Self::try_start() {
+                return started;
+            }
+        }
+        panic!("chromedriver ended {TIMES} times before it named its port");
+    }
+
+    fn try_start() -> Result<Option<Self>, EndedAtOnce> {
         let started = Command::new("chromedriver")
             .args(["--port=0", "--log-level=SEVERE"])
             .stdin(Stdio::null())
@@ -240,7 +254,7 @@ impl Driver {
             .spawn();
         let mut process = match started {
             Ok(process) => process,
-            Err(why) if why.kind() == io::ErrorKind::NotFound => return None,
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(why) => panic!("chromedriver does not start: {why}"),
         };
         let mut printed = BufReader::new(process.stdout.take().expect("a pipe"));
@@ -248,13 +262,17 @@ impl Driver {
         let port = loop {
             line.clear();
             let read = printed.read_line(&mut line).expect("lines of text");
-            assert_ne!(read, 0, "chromedriver ended before it named its port");
+            if read == 0 {
+                // Nothing is left of it but its number.
+                let _ = process.wait();
+                return Err(EndedAtOnce);
+            }
             // "ChromeDriver was started successfully on port 45271."
             if let Some((_, port)) = line.split_once("successfully on port ") {
                 break port.trim().trim_end_matches('.').to_owned();
             }
         };
-        Some(Self { url: format!("http://127.0.0.1:{port}"), process, _printed: printed })
+        Ok(Some(Self { url: format!("http://127.0.0.1:{port}"), process, _printed: printed }))
     }
 }
 

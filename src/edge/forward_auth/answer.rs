@@ -37,7 +37,7 @@ pub(super) struct Reader<'a> {
 /// asked for the words; [`Denial::Internal`] for a location that no header can carry.
 pub(super) fn given(
     style: Style,
-    original: &Original,
+    original: &Original<'_>,
     verdict: Verdict,
 ) -> Result<Response<Body>, Denial> {
     match (verdict, style) {

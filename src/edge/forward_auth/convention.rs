@@ -6,7 +6,10 @@ use http::{HeaderMap, HeaderName, Method, Request};
 use hyper::body::Incoming;
 
 use crate::{
-    edge::{forward_auth::PATH, intake::Intake},
+    edge::{
+        forward_auth::PATH,
+        intake::{self, Intake},
+    },
     gate::{denial::Denial, original::Original, site::Site},
 };
 
@@ -99,12 +102,12 @@ impl Convention {
     /// # Errors
     /// [`Denial::Unreadable`] for a header that is missing, there twice, or no text;
     /// [`Denial::MethodNotAllowed`] for a question by another method; what [`Original`] refuses.
-    pub(super) fn original(
+    pub(super) fn original<'r>(
         &self,
         sites: &[Arc<Site>],
         intake: &Intake,
-        asked: &Request<Incoming>,
-    ) -> Result<Original, Denial> {
+        asked: &'r Request<Incoming>,
+    ) -> Result<Original<'r>, Denial> {
         let headers = asked.headers();
         let original = match self.told {
             Told::Url => {
@@ -120,8 +123,7 @@ impl Convention {
             ),
             Told::Itself => {
                 let scheme = only(headers, &FORWARDED_PROTO)?;
-                let target = intake.target();
-                let target = self.below(&target).unwrap_or_default();
+                let target = self.below(intake::target(asked.uri())).unwrap_or_default();
                 let method = asked.method().as_str();
                 Original::of_parts(sites, method, scheme, &intake.authority, target)
             }

@@ -19,7 +19,7 @@ use crate::{
 /// never passed on.
 pub(super) fn of(
     gate: &Gate,
-    original: &Original,
+    original: &Original<'_>,
     headers: &HeaderMap,
     navigates: bool,
 ) -> Result<Verdict, Denial> {
@@ -36,33 +36,33 @@ pub(super) fn of(
 
 /// Where the gate opens the link in a request's URL, if there is one. The application never sees
 /// a URL that anybody could take for one.
-fn link_page(original: &Original) -> Result<Option<String>, Denial> {
-    let (at, site, target) = (&original.at, &original.at.site, original.target());
+fn link_page(original: &Original<'_>) -> Result<Option<String>, Denial> {
+    let (at, site, target) = (&original.at, &original.at.site, original.target);
     // To be sent to where one comes from would be a loop.
-    if link::is_gates_own(&original.path) {
+    if link::is_gates_own(original.path) {
         warn!(site = site.name, "asked about a path of the gate's own: send /_once/ to the gate");
         return Err(Denial::NotFound);
     }
-    let carries = site.carried(&original.path, original.query.as_deref())?.is_some();
+    let carries = site.carried(original.path, original.query)?.is_some();
     if carries && !original.looks() {
         return Err(Denial::Unreadable("a link is opened with GET".to_owned()));
     }
-    if !carries && link::holds_token(&target) {
+    if !carries && link::holds_token(target) {
         return Err(Denial::Unreadable("a link's token stands where none is taken".to_owned()));
     }
-    Ok(carries.then(|| link::open_url(&at.origin, &target)))
+    Ok(carries.then(|| link::open_url(&at.origin, target)))
 }
 
 /// What becomes of the visitor of a page.
 fn visited(
     gate: &Gate,
-    original: &Original,
+    original: &Original<'_>,
     headers: &HeaderMap,
     navigates: bool,
 ) -> Result<Verdict, Denial> {
     let (at, site) = (&original.at, &original.at.site);
     let session = sessions::read_unrenewed(gate, site, headers);
-    if let Some(url) = visit::sign_in_first(site, &original.path, session.is_some(), navigates)? {
+    if let Some(url) = visit::sign_in_first(site, original.path, session.is_some(), navigates)? {
         let within = url.starts_with('/');
         let url = if within { [at.origin.as_str(), url].concat() } else { url.to_owned() };
         return Ok(Verdict::Elsewhere(url));

@@ -1,22 +1,14 @@
 //! One bucket of the seen-set: a set of ids that grows without a pause.
 //!
-//! A table that doubles must move all it holds at once. This one is made of leaves and splits one
-//! of them at a time (linear hashing), so no insertion ever moves more than one leaf's worth. What
-//! it moved away from is left for [`Bucket::take_left`]: to give memory back can take milliseconds.
+//! A table that grows must move all it holds at once. This one is made of leaves and splits one of
+//! them at a time (linear hashing), so no insertion ever moves more than one leaf's worth.
+//!
+//! A leaf is the ids and nothing else, each at the place its number tells or the next free one
+//! (open addressing, linear probing). It grows by half and not twofold: 9 to 14 bytes an id,
+//! however many there are. `benches/seen` compares it with other layouts.
 
-use std::{
-    collections::HashSet,
-    hash::{BuildHasherDefault, Hasher},
-};
-
-/// Ids in a leaf, on average, when the next one is split. Just below what a table of 1,024 places
-/// takes, and twice that below 2,048: so neither is half empty.
-const LEAF: usize = 830;
-
-/// Ids in a leaf too small for its memory to be worth a thought.
-const SMALL: usize = 28;
-
-pub(super) type Leaf = HashSet<u64, BuildHasherDefault<AlreadyRandom>>;
+/// Ids in a leaf, on average, when the next one is split.
+const LEAF: usize = 800;
 
 /// A set of random numbers.
 #[derive(Debug, Default)]
@@ -24,7 +16,6 @@ pub(super) struct Bucket {
     first: Leaf,
     more: Vec<Leaf>,
     len: usize,
-    left: Vec<Leaf>,
 }
 
 impl Bucket {
@@ -34,16 +25,12 @@ impl Bucket {
             0 => Some(&self.first),
             place => self.more.get(place - 1),
         };
-        leaf.is_some_and(|leaf| leaf.contains(&id))
+        leaf.is_some_and(|leaf| leaf.contains(id))
     }
 
     /// Takes `id` in; tells whether that was not there yet.
     pub(super) fn insert(&mut self, id: u64) -> bool {
         let place = place(id, self.leaves());
-        let leaf = self.leaf(place);
-        if leaf.len() == leaf.capacity() && !leaf.contains(&id) {
-            self.grow(place);
-        }
         let new = self.leaf(place).insert(id);
         self.len += usize::from(new);
         if self.len > self.leaves() * LEAF {
@@ -55,11 +42,6 @@ impl Bucket {
     /// How many ids it holds.
     pub(super) fn len(&self) -> usize {
         self.len
-    }
-
-    /// What it left behind while it grew, to be freed by whoever has the time.
-    pub(super) fn take_left(&mut self) -> Vec<Leaf> {
-        std::mem::take(&mut self.left)
     }
 
     fn leaves(&self) -> usize {
@@ -77,29 +59,81 @@ impl Bucket {
     fn split(&mut self) {
         let new = self.leaves();
         let whole = std::mem::take(self.leaf(new - (1 << new.ilog2())));
-        let half =
-            || Leaf::with_capacity_and_hasher(whole.len() / 2, BuildHasherDefault::default());
-        let (mut stays, mut moves) = (half(), half());
-        for id in &whole {
-            let leaf = if place(*id, new + 1) == new { &mut moves } else { &mut stays };
-            leaf.insert(*id);
+        let goes = |id: &u64| place(*id, new + 1) == new;
+        let moving = whole.ids().filter(|id| goes(id)).count();
+        let (mut staying, mut moved) =
+            (Leaf::with_room(whole.len - moving), Leaf::with_room(moving));
+        for id in whole.ids() {
+            if goes(&id) { &mut moved } else { &mut staying }.put(id);
         }
-        *self.leaf(new - (1 << new.ilog2())) = stays;
-        self.more.push(moves);
-        self.left.push(whole);
+        *self.leaf(new - (1 << new.ilog2())) = staying;
+        self.more.push(moved);
+    }
+}
+
+/// A few hundred ids.
+#[derive(Debug, Default)]
+struct Leaf {
+    /// Each holds an id, or 0.
+    places: Box<[u64]>,
+    len: usize,
+}
+
+impl Leaf {
+    /// An empty one, for so many ids and half as many more.
+    fn with_room(ids: usize) -> Self {
+        let most = ids + (ids / 2).max(3);
+        Self { places: vec![0; most * 8 / 7].into(), len: 0 }
     }
 
-    /// As a table grows by itself, but for what becomes of the smaller one.
-    fn grow(&mut self, place: usize) {
-        let leaf = self.leaf(place);
-        let mut larger =
-            Leaf::with_capacity_and_hasher(leaf.len() + 1, BuildHasherDefault::default());
-        larger.extend(leaf.iter().copied());
-        let smaller = std::mem::replace(leaf, larger);
-        if smaller.len() > SMALL {
-            self.left.push(smaller);
-        }
+    fn contains(&self, id: u64) -> bool {
+        let (before, from) = self.places.split_at(self.start(id));
+        let probed = from.iter().chain(before).find(|place| **place == 0 || **place == some(id));
+        probed.is_some_and(|place| *place != 0)
     }
+
+    fn insert(&mut self, id: u64) -> bool {
+        // Seven in eight are taken at most: else the way to a free one grows long.
+        if (self.len + 1) * 8 > self.places.len() * 7 {
+            if self.contains(id) {
+                return false;
+            }
+            let mut larger = Self::with_room(self.len + 1);
+            for id in self.ids() {
+                larger.put(id);
+            }
+            *self = larger;
+        }
+        self.put(id)
+    }
+
+    /// Takes `id` in where there is room; tells whether that was not there yet.
+    fn put(&mut self, id: u64) -> bool {
+        let (before, from) = self.places.split_at_mut(self.start(id));
+        let mut probed = from.iter_mut().chain(before);
+        let Some(place) = probed.find(|place| **place == 0 || **place == some(id)) else {
+            return false;
+        };
+        let new = *place == 0;
+        *place = some(id);
+        self.len += usize::from(new);
+        new
+    }
+
+    fn ids(&self) -> impl Iterator<Item = u64> {
+        self.places.iter().copied().filter(|place| *place != 0)
+    }
+
+    /// Where the search for an id begins: places in the order of the ids' lower halves, so that a
+    /// leaf is moved from its beginning to its end.
+    fn start(&self, id: u64) -> usize {
+        (((id & u64::from(u32::MAX)) * self.places.len() as u64) >> 32) as usize
+    }
+}
+
+/// 0 marks a free place: as an id it counts as the one after it, which errs on the safe side.
+fn some(id: u64) -> u64 {
+    id.max(1)
 }
 
 /// Which of so many leaves an id stands in. The bits that tell are not those that a leaf sorts by.
@@ -107,26 +141,6 @@ fn place(id: u64, leaves: usize) -> usize {
     let all = leaves.next_power_of_two();
     let place = (id >> 32) as usize & (all - 1);
     if place < leaves { place } else { place - all / 2 }
-}
-
-/// Hashes nothing: ids are random, made here, and nobody else chooses them.
-#[derive(Debug, Default)]
-pub(super) struct AlreadyRandom(u64);
-
-impl Hasher for AlreadyRandom {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 #[cfg(test)]
@@ -162,15 +176,41 @@ mod tests {
         for n in 0..200_000 {
             bucket.insert(random(n));
         }
-        let largest = bucket.more.iter().map(Leaf::len).max().unwrap();
+        let largest = bucket.more.iter().map(|leaf| leaf.len).max().unwrap();
         assert!(largest < 2 * LEAF + 400, "{largest}");
-        assert_eq!(bucket.more.iter().map(Leaf::len).sum::<usize>() + bucket.first.len(), 200_000);
+        assert_eq!(
+            bucket.more.iter().map(|leaf| leaf.len).sum::<usize>() + bucket.first.len,
+            200_000
+        );
+    }
+
+    #[test]
+    fn it_takes_fourteen_bytes_an_id_however_many_there_are() {
+        let mut bucket = Bucket::default();
+        for n in 1..=200_000 {
+            bucket.insert(random(n));
+            let leaves = || bucket.more.iter().chain([&bucket.first]);
+            if n % 97 == 0 {
+                let places: usize = leaves().map(|leaf| leaf.places.len()).sum();
+                let headers = bucket.more.capacity() * size_of::<Leaf>() + size_of::<Bucket>();
+                let bytes = places * size_of::<u64>() + headers;
+                assert!(bytes <= 14 * n as usize + 300, "{bytes} bytes for {n}");
+            }
+        }
     }
 
     #[test]
     fn numbers_that_are_all_alike_cost_time_and_nothing_else() {
         let mut bucket = Bucket::default();
-        assert!((0..5_000).all(|n| bucket.insert(n)));
-        assert!((0..5_000).all(|n| bucket.contains(n)) && !bucket.contains(5_000));
+        assert!((1..2_000).all(|n| bucket.insert(n)));
+        assert!((1..2_000).all(|n| bucket.contains(n)) && !bucket.contains(2_000));
+    }
+
+    #[test]
+    fn zero_is_the_only_number_that_counts_as_another() {
+        let mut bucket = Bucket::default();
+        assert!(!bucket.contains(0) && bucket.insert(0) && bucket.contains(0));
+        assert!(!bucket.insert(0) && !bucket.insert(1) && bucket.insert(2));
+        assert_eq!(bucket.len(), 2);
     }
 }

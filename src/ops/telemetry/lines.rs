@@ -5,7 +5,7 @@
 
 use std::{
     cell::RefCell,
-    fmt::{self, Write as _},
+    fmt,
     io::{self, Write as _},
 };
 
@@ -16,7 +16,10 @@ use tracing::{
 };
 use tracing_subscriber::layer::{Context, Layer};
 
-use crate::ops::clock::{self, Timestamp};
+use crate::{
+    gate::json,
+    ops::clock::{self, Timestamp},
+};
 
 /// Past this many bytes lines that are gathered are written, and a buffer is not kept.
 const LARGEST: usize = 64 * 1024;
@@ -72,10 +75,14 @@ impl Lines {
 
     fn write_line(&mut self, event: &Event<'_>, timestamp: Timestamp, level: Level) {
         let text = &mut self.text;
+        // What a value broke off by panicking while it was written is no line.
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        text.truncate(whole);
         text.reserve(512);
-        let _ = write!(Pieces(text), r#"{{"timestamp":"{timestamp}","level":"{level}""#);
+        // Writing to a vector cannot fail.
+        let _ = write!(text, r#"{{"timestamp":"{timestamp}","level":"{level}""#);
         event.record(&mut Members(text));
-        Members(text).member("target", event.metadata().target());
+        json::text(Members(text).named("target"), event.metadata().target());
         text.extend_from_slice(b"}\n");
     }
 
@@ -111,22 +118,28 @@ impl Drop for Gathering {
 struct Members<'a>(&'a mut Vec<u8>);
 
 impl Members<'_> {
-    fn member(&mut self, name: &str, value: impl Serialize) {
+    /// Begins a member; its value is to follow.
+    fn named(&mut self, name: &str) -> &mut Vec<u8> {
         self.0.extend_from_slice(b",\"");
         // The name of a field is an identifier: nothing in it is to be escaped.
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(b"\":");
-        let begun = self.0.len();
-        if serde_json::to_writer(&mut *self.0, &value).is_err() {
-            self.0.truncate(begun);
-            self.0.extend_from_slice(b"null");
+        self.0
+    }
+
+    fn member(&mut self, name: &str, value: impl Serialize) {
+        let json = self.named(name);
+        let begun = json.len();
+        if serde_json::to_writer(&mut *json, &value).is_err() {
+            json.truncate(begun);
+            json.extend_from_slice(b"null");
         }
     }
 }
 
 impl Visit for Members<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.member(field.name(), value);
+        json::text(self.named(field.name()), value);
     }
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.member(field.name(), value);
@@ -141,17 +154,7 @@ impl Visit for Members<'_> {
         self.member(field.name(), value);
     }
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.member(field.name(), format_args!("{value:?}"));
-    }
-}
-
-/// Text, as bytes.
-struct Pieces<'a>(&'a mut Vec<u8>);
-
-impl fmt::Write for Pieces<'_> {
-    fn write_str(&mut self, piece: &str) -> fmt::Result {
-        self.0.extend_from_slice(piece.as_bytes());
-        Ok(())
+        json::shown(self.named(field.name()), format_args!("{value:?}"));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, io, sync::Arc};
 
 use super::{
-    journal::{Horizons, Journal, Place, segment_numbers},
+    journal::{Horizons, Journal, Place},
     manifest::Manifest,
     record::Record,
     segment::{self, Segment},
@@ -29,13 +29,13 @@ impl Journal {
         issued_until: u64,
     ) -> io::Result<Self> {
         let (disk, dir) = (Arc::clone(&place.disk), place.dir.clone());
-        let first = segment_numbers(&*disk, &dir)?.into_iter().max().unwrap_or(0) + 1;
+        let first = segment::numbers(&*disk, &dir)?.into_iter().max().unwrap_or(0) + 1;
         let horizons = Horizons { spent: 0, revoked: revoked_horizon };
         let created =
             Self::create_from(first, place, mem, (lineage, revocations, horizons, issued_until));
         if created.is_err() {
             for number in
-                segment_numbers(&*disk, &dir)?.into_iter().filter(|number| *number >= first)
+                segment::numbers(&*disk, &dir)?.into_iter().filter(|number| *number >= first)
             {
                 let _ = disk.remove(&dir.join(segment::name(number)));
             }
@@ -84,7 +84,7 @@ impl Journal {
         tail: Tail,
         issued_until: u64,
     ) -> io::Result<Self> {
-        let next = segment_numbers(&*place.disk, &place.dir)?.into_iter().max().unwrap_or(0) + 1;
+        let next = segment::numbers(&*place.disk, &place.dir)?.into_iter().max().unwrap_or(0) + 1;
         let lineage = manifest.lineage.clone();
         let horizons = Horizons { spent: manifest.horizon, revoked: manifest.revoked_horizon };
         let mem = manifest.mem;

@@ -9,7 +9,7 @@
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -23,6 +23,7 @@ use super::{
     record::Record,
     segment::{self, Segment},
     tail::Tail,
+    written::Written,
 };
 use crate::gate::id::MemoryId;
 
@@ -43,6 +44,8 @@ pub(super) struct Place {
     pub segment_size: u64,
     /// The disk.
     pub disk: Arc<dyn Disk>,
+    /// What was written there, by whichever memory.
+    pub written: Arc<Written>,
 }
 
 /// One memory's journal.
@@ -133,8 +136,11 @@ impl Journal {
             tail.current
                 .write(self.mem, tail.next, now)
                 .map_err(|error| self.fail("write a record", &error))?;
+            self.place.written.wrote(now.len());
             if self.place.durability == Durability::Power {
-                tail.current.sync().map_err(|error| self.fail("sync a record", &error))?;
+                let synced = tail.current.sync();
+                let any = synced.map_err(|error| self.fail("sync a record", &error))?;
+                self.place.written.synced(any);
             }
             tail.next += u32::try_from(now.len()).unwrap_or(room);
             rest = later;
@@ -209,10 +215,9 @@ impl Journal {
     /// # Errors
     /// Why the journal has ended: it cannot be read back.
     pub(super) fn records_in(&self, segment: &Segment) -> Result<Vec<Record>, Ended> {
-        let path = self.place.dir.join(segment::name(segment.number));
-        let bytes = self.place.disk.read(&path).map_err(|error| self.fail("read back", &error))?;
-        let records = segment.decode(self.mem, &bytes);
-        records.map_err(|fault| self.fail("read back", &io::Error::other(fault)))
+        let Place { disk, dir, .. } = &self.place;
+        let records = segment.records(&**disk, dir, self.mem);
+        records.map_err(|error| self.fail("read back", &error))
     }
 
     /// Drops `segments`, of which nothing is needed past `horizons`: the manifest first.
@@ -331,7 +336,8 @@ impl Journal {
     fn sync_segments(&self) -> io::Result<()> {
         let segments: Vec<_> = self.lock_tail().all().cloned().collect();
         let Place { disk, dir, .. } = &self.place;
-        segments.iter().try_for_each(|segment| segment.sync()).inspect_err(|_| {
+        let sync = |segment: &Segment| segment.sync().map(|any| self.place.written.synced(any));
+        segments.iter().try_for_each(|segment| sync(segment)).inspect_err(|_| {
             // What was answered for may be gone from the file: it must not be read back.
             let removed = disk.remove(&dir.join(manifest::NAME));
             drop(removed.or_else(|_| segments.iter().try_for_each(|segment| segment.release())));
@@ -376,7 +382,7 @@ impl Journal {
     pub(super) fn remove_unlisted(&self) {
         let Place { dir, disk, .. } = &self.place;
         let listed: Vec<_> = self.lock_tail().all().map(|segment| segment.number).collect();
-        for number in segment_numbers(&**disk, dir).unwrap_or_default() {
+        for number in segment::numbers(&**disk, dir).unwrap_or_default() {
             if !listed.contains(&number) {
                 let _ = disk.remove(&dir.join(segment::name(number)));
             }
@@ -393,15 +399,13 @@ impl Journal {
     }
 }
 
-/// The numbers of all segment files in `dir`.
-pub(super) fn segment_numbers(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u64>> {
-    Ok(disk.names(dir)?.iter().filter_map(|name| segment::number(name)).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{gate::id::TokenId, store::local::disk::LocalDisk};
+    use crate::{
+        gate::id::TokenId,
+        store::{JournalWritten, local::disk::LocalDisk},
+    };
 
     #[test]
     fn an_ended_journal_writes_nothing_over_its_successor() {
@@ -414,6 +418,7 @@ mod tests {
             gather: true,
             segment_size: 64 + 32,
             disk: Arc::new(LocalDisk),
+            written: Arc::default(),
         };
         let mem = |n| MemoryId::from_bytes([n; 16]);
         let old = Journal::create(place.clone(), mem(1), Vec::new(), &[], 0, 0).unwrap();
@@ -426,6 +431,8 @@ mod tests {
         assert!(old.add_segment().is_err() && old.sync().is_err() && old.close(|| 0).is_err());
         assert!(old.drop_segments(&old.full(), Horizons::default()).is_err());
         assert_eq!(Manifest::read(&LocalDisk, dir.path()).unwrap().mem, mem(2));
-        assert_eq!(segment_numbers(&LocalDisk, dir.path()).unwrap().len(), 2);
+        assert_eq!(segment::numbers(&LocalDisk, dir.path()).unwrap().len(), 2);
+        let written = old.place.written.by_now();
+        assert_eq!(written, JournalWritten { records: 1, writes: 1, syncs: 0 });
     }
 }

@@ -2,18 +2,34 @@
 //!
 //! Whatever cannot be shown to be as it was left is not repaired: the answer is a new memory.
 
-use std::{collections::VecDeque, io::ErrorKind, path::Path};
+use std::{
+    collections::VecDeque,
+    io::ErrorKind,
+    num::NonZero,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
 
 use super::{
     disk::Disk,
     error::{NewMemory, StoreError, StoreNotice},
-    journal::{Journal, Place, segment_numbers},
-    manifest::{self, Durability, Manifest, Unusable},
+    journal::{Journal, Place},
+    manifest::{self, Durability, Listed, Manifest, Unusable},
     record::Record,
     segment::{self, Segment},
     tail::Tail,
 };
-use crate::gate::{id::MemoryId, revoked::Revoked, seen::SeenSet};
+use crate::gate::{
+    id::MemoryId,
+    revoked::{Revocation, Revoked},
+    seen::SeenSet,
+};
+
+/// Bytes of the journal that one more thread is begun for.
+const WORTH_A_THREAD: u64 = 1 << 20;
 
 /// What a state directory holds.
 #[derive(Debug)]
@@ -49,7 +65,7 @@ pub(super) fn load(
         Ok(manifest) => manifest,
         Err(Unusable::Newer(found)) => return Err(StoreError::Newer { dir: dir.clone(), found }),
         Err(Unusable::Damaged(why)) => return Ok(Found::Lost(NewMemory::Damaged(why))),
-        Err(Unusable::Absent) if segment_numbers(&**disk, dir).map_err(io)?.is_empty() => {
+        Err(Unusable::Absent) if segment::numbers(&**disk, dir).map_err(io)?.is_empty() => {
             return Ok(Found::Lost(NewMemory::First));
         }
         Err(Unusable::Absent) => {
@@ -97,7 +113,16 @@ fn hear_of_lost_writes(place: &Place, manifest: &Manifest) -> Result<(), String>
     disk.rename(&aside, &there).map_err(moved)
 }
 
-/// Reads every segment in the order of its records; tells up to which second things were issued.
+/// What a segment holds, but for the uses of tokens: of those the order says nothing.
+struct Read {
+    segment: Arc<Segment>,
+    records: u32,
+    revocations: Vec<Revocation>,
+    /// Up to which second it says that things are issued, if it does.
+    issuing_until: Option<u64>,
+}
+
+/// Reads every segment; tells up to which second things were issued.
 fn read_segments(
     place: &Place,
     manifest: &Manifest,
@@ -105,43 +130,38 @@ fn read_segments(
     revoked: &Revoked,
     now: u64,
 ) -> Result<(Tail, u64), String> {
+    if !manifest.segments.is_sorted_by(|before, after| before.number < after.number) {
+        return Err(format!("{} lists segments out of order", manifest::NAME));
+    }
     let mut issued_until = manifest.issued_until;
     let mut full = Vec::new();
     let mut spares = VecDeque::new();
     let mut current = None;
-    let mut before = 0;
-    for listed in &manifest.segments {
-        if listed.number <= before {
-            return Err(format!("{} lists segments out of order", manifest::NAME));
+    let read = |listed: &Listed| read_segment(place, manifest.mem, listed, seen, now);
+    for (listed, read) in manifest.segments.iter().zip(on_all_cores(&manifest.segments, read)?) {
+        let Read { segment, records, revocations, issuing_until } = read;
+        let name = segment::name(listed.number);
+        if records < listed.records || (manifest.closed && records != listed.records) {
+            return Err(format!("{name} has {records} records instead of {}", listed.records));
         }
-        before = listed.number;
-        let known = (listed.number, listed.size, listed.identity);
-        let (segment, records) = Segment::load(&*place.disk, &place.dir, manifest.mem, known)?;
-        let (count, name) = (records.len(), segment::name(listed.number));
-        if count < listed.records as usize || (manifest.closed && count != listed.records as usize)
-        {
-            return Err(format!("{name} has {count} records instead of {}", listed.records));
-        }
-        if count == segment.capacity() as usize && current.is_none() {
+        if records == segment.capacity() && current.is_none() {
             full.push(segment);
         } else if current.is_none() {
-            current = Some((segment, u32::try_from(count).unwrap_or(u32::MAX)));
-        } else if count == 0 {
+            current = Some((segment, records));
+        } else if records == 0 {
             spares.push_back(segment);
         } else {
             return Err(format!("{name} has records after the last one"));
         }
-        for record in records {
-            match record {
-                Record::Spent { id, expires } => seen.restore(id, expires, now),
-                Record::Revoked(revocation) => drop(revoked.restore(revocation)),
-                Record::Issuing { .. } if manifest.version < 2 => {
-                    return Err(format!("{name} has a record of a later version"));
-                }
-                // A closed journal says it exactly.
-                Record::Issuing { .. } if manifest.closed => {}
-                Record::Issuing { until } => issued_until = issued_until.max(until),
-            }
+        for revocation in revocations {
+            revoked.restore(revocation);
+        }
+        if issuing_until.is_some() && manifest.version < 2 {
+            return Err(format!("{name} has a record of a later version"));
+        }
+        // A closed journal says it exactly.
+        if !manifest.closed {
+            issued_until = issued_until.max(issuing_until.unwrap_or(0));
         }
     }
     let (current, next) = match current {
@@ -156,6 +176,62 @@ fn read_segments(
             .ok_or_else(|| format!("{} lists no segment", manifest::NAME))?,
     };
     Ok((Tail { full, current, next, spares }, issued_until))
+}
+
+fn read_segment(
+    place: &Place,
+    mem: MemoryId,
+    listed: &Listed,
+    seen: &SeenSet,
+    now: u64,
+) -> Result<Read, String> {
+    let known = (listed.number, listed.size, listed.identity);
+    let (mut revocations, mut issuing_until) = (Vec::new(), None);
+    let (segment, records) =
+        Segment::load(&*place.disk, &place.dir, mem, known, |record| match record {
+            Record::Spent { id, expires } => seen.restore(id, expires, now),
+            Record::Revoked(revocation) => revocations.push(revocation),
+            Record::Issuing { until } => issuing_until = issuing_until.max(Some(until)),
+        })?;
+    Ok(Read { segment, records, revocations, issuing_until })
+}
+
+/// Reads each of the segments, in any order, and several at a time where there is much to read;
+/// gives what was read in theirs.
+///
+/// # Errors
+/// What is wrong with the first of those that cannot be read.
+fn on_all_cores<T: Send>(
+    listed: &[Listed],
+    read: impl Fn(&Listed) -> Result<T, String> + Sync,
+) -> Result<Vec<T>, String> {
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let work = || {
+        let mut done = Vec::new();
+        while !failed.load(Ordering::Relaxed) {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(listed) = listed.get(place) else { break };
+            let outcome = read(listed);
+            failed.fetch_or(outcome.is_err(), Ordering::Relaxed);
+            done.push((place, outcome));
+        }
+        done
+    };
+    let bytes: u64 = listed.iter().map(|listed| listed.size).sum();
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = cores.min(usize::try_from(bytes / WORTH_A_THREAD).unwrap_or(cores)).max(1);
+    let mut done = std::thread::scope(|scope| {
+        let begin = || std::thread::Builder::new().spawn_scoped(scope, work);
+        // Where there is no other thread, this one does it all.
+        let others: Vec<_> = (1..threads).map_while(|_| begin().ok()).collect();
+        let mut done = work();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 /// Makes sure that a journal that was found wanting is never read again, before anything else is

@@ -10,6 +10,11 @@ use std::{
 
 use super::disk::{DirectoryLease, Disk, DiskFile, FileFacts, FileIdentity};
 
+/// The most bytes that are written in one step. The page cache of Linux may keep what comes in one
+/// step as one large folio, and then looks at all of its blocks for each record that is written
+/// into it later: 1.2 us in a segment of 1 MiB at once, 0.4 us in one of such pieces.
+const PIECE: usize = 64 * 1024;
+
 /// The disk of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LocalDisk;
@@ -74,7 +79,8 @@ impl Disk for LocalDisk {
 
 impl DiskFile for File {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.write_all_at(bytes, offset)
+        let offsets = (offset..).step_by(PIECE);
+        bytes.chunks(PIECE).zip(offsets).try_for_each(|(piece, at)| self.write_all_at(piece, at))
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -18,6 +18,7 @@ mod segment;
 mod spending;
 mod tail;
 mod upkeep;
+mod written;
 
 use super::{error, fullness, options};
 

@@ -74,10 +74,12 @@ impl Record {
             },
         };
         let mut bytes = [0; RECORD];
-        let content = id.into_iter().chain([kind]).chain(five(until)).chain(last);
-        bytes.iter_mut().zip(content).for_each(|(to, from)| *to = from);
+        put(&mut bytes, 0, &id);
+        put(&mut bytes, 16, &[kind]);
+        put(&mut bytes, 17, &five(until));
+        put(&mut bytes, 22, &last);
         let sum = checksum(&bytes, place);
-        bytes.iter_mut().skip(RECORD - 5).zip(sum).for_each(|(to, from)| *to = from);
+        put(&mut bytes, RECORD - 5, &sum);
         bytes
     }
 
@@ -105,11 +107,20 @@ impl Record {
 
 fn checksum(record: &[u8; RECORD], place: Place) -> [u8; 5] {
     let mut covered = [0; 16 + 8 + 4 + RECORD - 5];
-    let (segment, index) = (place.segment.to_le_bytes(), place.index.to_le_bytes());
-    let content = place.mem.as_bytes().iter().chain(&segment).chain(&index);
-    let content = content.chain(record.iter().take(RECORD - 5)).copied();
-    covered.iter_mut().zip(content).for_each(|(to, from)| *to = from);
+    put(&mut covered, 0, place.mem.as_bytes());
+    put(&mut covered, 16, &place.segment.to_le_bytes());
+    put(&mut covered, 24, &place.index.to_le_bytes());
+    let [spoken @ .., _, _, _, _, _] = record;
+    put(&mut covered, 28, spoken);
     five(xxh3_64(&covered) & LATEST)
+}
+
+/// Puts `part` at the byte `at`. Whole pieces at constant places: it is done for each record at a
+/// start, a byte at a time took longer than the checksum.
+fn put<const PART: usize>(bytes: &mut [u8], at: usize, part: &[u8; PART]) {
+    if let Some(to) = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+        *to = *part;
+    }
 }
 
 fn five(number: u64) -> [u8; 5] {
@@ -118,7 +129,9 @@ fn five(number: u64) -> [u8; 5] {
 }
 
 fn number(five: [u8; 5]) -> u64 {
-    five.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    let mut bytes = [0; 8];
+    put(&mut bytes, 0, &five);
+    u64::from_le_bytes(bytes)
 }
 
 #[cfg(test)]

@@ -82,7 +82,8 @@ impl Segment {
         }
     }
 
-    /// Opens a segment and reads every record in it, or says why it is not whole.
+    /// Opens a segment and reads every record in it, in order, or says why it is not whole; tells
+    /// how many there are. It may be found not to be whole when some were read already.
     ///
     /// `size` and `identity` are what the manifest says of it.
     ///
@@ -93,7 +94,8 @@ impl Segment {
         dir: &Path,
         mem: MemoryId,
         (number, size, identity): (u64, u64, FileIdentity),
-    ) -> Result<(Arc<Self>, Vec<Record>), Fault> {
+        mut read: impl FnMut(Record),
+    ) -> Result<(Arc<Self>, u32), Fault> {
         let name = name(number);
         let path = dir.join(&name);
         let at = |error: io::Error| format!("{name}: {error}");
@@ -111,10 +113,10 @@ impl Segment {
         }
         let bytes = disk.read(&path).map_err(at)?;
         let segment = Self::new(number, size, identity, file);
-        let records = segment.decode(mem, &bytes)?;
-        for record in &records {
-            segment.note(record);
-        }
+        let records = segment.decode(mem, &bytes, |record| {
+            segment.note(&record);
+            read(record);
+        })?;
         Ok((Arc::new(segment), records))
     }
 
@@ -131,11 +133,16 @@ impl Segment {
         }
     }
 
-    /// The records in `bytes`, the whole of this segment's file.
+    /// Reads the records in `bytes`, the whole of this segment's file, in order; tells how many.
     ///
     /// # Errors
-    /// What is wrong with them.
-    pub(super) fn decode(&self, mem: MemoryId, bytes: &[u8]) -> Result<Vec<Record>, Fault> {
+    /// What is wrong with them, when some may have been read already.
+    pub(super) fn decode(
+        &self,
+        mem: MemoryId,
+        bytes: &[u8],
+        mut read: impl FnMut(Record),
+    ) -> Result<u32, Fault> {
         let Self { number, size, .. } = *self;
         let name = name(number);
         if bytes.len() as u64 != size {
@@ -150,20 +157,35 @@ impl Segment {
         if rest.iter().any(|byte| *byte != 0) {
             return Err(format!("{name} does not end in zeros"));
         }
-        let mut records = Vec::new();
-        let mut ended = false;
+        let mut records = 0;
         for (slot, index) in slots.iter().zip(0..) {
             if *slot == [0; RECORD] {
-                ended = true;
                 continue;
             }
-            if ended {
+            if index != records {
                 return Err(format!("{name} has something after its last record"));
             }
             let record = Record::decode(slot, Place { mem, segment: number, index })
                 .ok_or_else(|| format!("{name} has a damaged record at {index}"))?;
-            records.push(record);
+            read(record);
+            records += 1;
         }
+        Ok(records)
+    }
+
+    /// Reads back what is in it.
+    ///
+    /// # Errors
+    /// Whatever the disk says, or what is wrong with it.
+    pub(super) fn records(
+        &self,
+        disk: &dyn Disk,
+        dir: &Path,
+        mem: MemoryId,
+    ) -> io::Result<Vec<Record>> {
+        let mut records = Vec::new();
+        let bytes = disk.read(&dir.join(name(self.number)))?;
+        self.decode(mem, &bytes, |record| records.push(record)).map_err(io::Error::other)?;
         Ok(records)
     }
 
@@ -193,15 +215,16 @@ impl Segment {
         written
     }
 
-    /// Puts on disk what is not there yet.
+    /// Puts on disk what is not there yet; tells whether there was any.
     ///
     /// # Errors
     /// Whatever the disk says; records may be lost then.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        if self.dirty.swap(false, Ordering::SeqCst) {
+    pub(super) fn sync(&self) -> io::Result<bool> {
+        let dirty = self.dirty.swap(false, Ordering::SeqCst);
+        if dirty {
             self.file.sync_data()?;
         }
-        Ok(())
+        Ok(dirty)
     }
 
     /// As a manifest lists it, with so many records in it.
@@ -257,6 +280,11 @@ pub(super) fn name(number: u64) -> String {
 pub(super) fn number(file_name: &str) -> Option<u64> {
     let number = file_name.strip_prefix("segment-")?.parse().ok()?;
     (name(number) == file_name).then_some(number)
+}
+
+/// The numbers of all segment files in `dir`.
+pub(super) fn numbers(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u64>> {
+    Ok(disk.names(dir)?.iter().filter_map(|name| number(name)).collect())
 }
 
 /// A size near `size` with room for at least one record.

@@ -99,6 +99,7 @@ impl Local {
             gather: journal.gather,
             segment_size: segment::sound_size(journal.segment_size),
             disk: Arc::clone(&journal.disk),
+            written: Arc::default(),
         });
         let seen = SeenSet::new(options.max_entries);
         let known = Known::new(options.max_revocations, random);
@@ -245,6 +246,7 @@ impl Local {
             new_memories,
             segments,
             journal_bytes,
+            journal_written: self.0.place.as_ref().map(|place| place.written.by_now()),
             durability: self.0.place.as_ref().map(|place| place.durability),
             questions: None,
             peers: Vec::new(),

@@ -307,6 +307,7 @@ impl Shared {
             new_memories,
             segments: 0,
             journal_bytes: 0,
+            journal_written: None,
             durability: None,
             peers: Vec::new(),
             questions: Some(self.0.asking.questions()),
