@@ -9,7 +9,8 @@
 //! `cargo bench --bench seen -- LAYOUT ENTRIES`.
 //!
 //! Two cores of an Intel Xeon at 2.6 GHz with ten other tasks waiting for them, so that bytes are to
-//! be believed, and times to be compared within a column only (`profiling` build):
+//! be believed, and times to be compared within a column only (`profiling` build). On an idle one the
+//! seen-set took 370 ns an insert at 10 M, and 2.7 ms for the longest (`--bench compare`):
 //!
 //! | layout | bytes at 1 M | at 10 M | ns an insert at 1 M | at 10 M |
 //! |---|---|---|---|---|

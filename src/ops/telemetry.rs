@@ -33,9 +33,12 @@ pub fn init(filter: Option<&str>) {
 /// filter by.
 fn targets(filter: Option<&str>) -> Targets {
     let all = || Targets::new().with_default(LevelFilter::INFO);
+    // Nothing between two commas would stand for a level of its own, and a space for a part of a name.
+    let parts =
+        filter.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty());
+    let filter = parts.collect::<Vec<_>>().join(",");
     // An empty one is what a script passes on that has none.
-    let filter = filter.filter(|filter| !filter.trim().is_empty());
-    filter.map_or_else(all, |filter| filter.parse().unwrap_or_else(|_| all()))
+    if filter.is_empty() { all() } else { filter.parse().unwrap_or_else(|_| all()) }
 }
 
 #[cfg(test)]
@@ -53,11 +56,14 @@ mod tests {
         assert!(!both.would_enable("oncegate::app", &Level::INFO));
         assert!(!targets(Some("off")).would_enable("oncegate::app", &Level::ERROR));
         assert!(targets(Some("DEBUG")).would_enable("oncegate::app", &Level::DEBUG));
+        for spaced in ["info,", " info", "warn, audit=info", ",info,,"] {
+            assert!(targets(Some(spaced)).would_enable("audit", &Level::INFO), "{spaced:?}");
+        }
     }
 
     #[test]
     fn no_filter_an_empty_one_and_one_that_cannot_be_read_are_info() {
-        for filter in [None, Some(""), Some(" "), Some("oncegate=loud"), Some("audit=[]=")] {
+        for filter in [None, Some(""), Some(" , "), Some("oncegate=loud"), Some("audit=[]=")] {
             let targets = targets(filter);
             assert!(targets.would_enable("oncegate::app", &Level::INFO), "{filter:?}");
             assert!(!targets.would_enable("oncegate::app", &Level::DEBUG), "{filter:?}");
