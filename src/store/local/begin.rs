@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, io, sync::Arc};
 
 use super::{
-    journal::{Horizons, Journal, Place},
-    manifest::Manifest,
+    journal::{Journal, Place},
+    manifest::{Horizons, Manifest},
     record::Record,
     segment::{self, Segment},
     tail::Tail,

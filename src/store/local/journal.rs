@@ -19,7 +19,7 @@ use std::{
 use super::{
     disk::{Disk, FileIdentity},
     executor::beside_the_executor,
-    manifest::{self, Durability, Manifest},
+    manifest::{self, Durability, Horizons, Manifest},
     record::Record,
     segment::{self, Segment},
     tail::Tail,
@@ -70,15 +70,6 @@ pub(super) struct Upkeep {
     next_number: u64,
     horizons: Horizons,
     lineage: Vec<MemoryId>,
-}
-
-/// How far a journal's memory has forgotten: of tokens, of revocations.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Horizons {
-    /// The latest expiry whose tokens were dropped.
-    pub spent: u64,
-    /// The latest `until` whose revocations were dropped.
-    pub revoked: u64,
 }
 
 /// Why a record is not kept; the journal has ended.

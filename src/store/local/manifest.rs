@@ -96,6 +96,15 @@ pub(super) enum Unusable {
     Newer(String),
 }
 
+/// How far a journal's memory has forgotten: of tokens, of revocations.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Horizons {
+    /// The latest expiry whose tokens were dropped.
+    pub spent: u64,
+    /// The latest `until` whose revocations were dropped.
+    pub revoked: u64,
+}
+
 impl Manifest {
     /// Puts this manifest in place of the one before, on disk before this returns.
     ///

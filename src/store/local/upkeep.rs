@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    executor::beside_the_executor, journal::Horizons, memory::Memory, record::Record,
+    executor::beside_the_executor, manifest::Horizons, memory::Memory, record::Record,
     recorder::Recorder, segment::Segment,
 };
 use crate::gate::seen::bucket_end;
