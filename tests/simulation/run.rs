@@ -1,11 +1,11 @@
 //! Runs: one seed, one world; many seeds, on all cores.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -42,35 +42,48 @@ pub fn run(kind: Kind, seed: u64, broken: Option<Broken>, read: bool) -> Run {
 pub struct Sum {
     /// How often what happened, in all of them.
     pub totals: BTreeMap<String, u64>,
-    /// The seed of a run in which something did not hold.
-    pub failed: Option<u64>,
+    /// The seeds of runs in which something did not hold.
+    pub failed: BTreeSet<u64>,
 }
 
-/// Runs all of these seeds, over all cores; stops at the first that fails. Each `every`th run, if
-/// that is not 0, is told.
-pub fn run_all(kind: Kind, seeds: Range<u64>, broken: Option<Broken>, every: u64) -> Sum {
+/// How long many runs go on, and what they tell meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// So many may fail before they stop.
+    pub failures: usize,
+    /// Every so many runs, how far they are; 0: nothing.
+    pub told: u64,
+}
+
+impl Pace {
+    /// Stops at the first that fails, and says nothing.
+    pub const TO_FIRST: Self = Self { failures: 1, told: 0 };
+}
+
+/// Runs all of these seeds, over all cores.
+pub fn run_all(kind: Kind, seeds: Range<u64>, broken: Option<Broken>, pace: Pace) -> Sum {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let (next, stop) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
+    let next = AtomicU64::new(seeds.start);
     let sum = Mutex::new(Sum::default());
     std::thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
                 let mut totals = BTreeMap::new();
-                while !stop.load(Ordering::SeqCst) {
+                while sum.lock().unwrap().failed.len() < pace.failures {
                     let seed = next.fetch_add(1, Ordering::SeqCst);
                     if seed >= seeds.end {
                         break;
                     }
                     let run = run(kind, seed, broken, false);
                     add(&mut totals, &run.totals);
-                    if run.violation.is_some() {
-                        stop.store(true, Ordering::SeqCst);
-                        // The earliest, whichever thread is the faster.
-                        let mut sum = sum.lock().unwrap();
-                        sum.failed = Some(sum.failed.map_or(seed, |other| other.min(seed)));
+                    if let Some(violation) = run.violation {
+                        sum.lock().unwrap().failed.insert(seed);
+                        if pace.told > 0 {
+                            println!("{kind:?}, seed {seed}: {violation}");
+                        }
                     }
                     let done = seed + 1 - seeds.start;
-                    if every > 0 && done.is_multiple_of(every) {
+                    if pace.told > 0 && done.is_multiple_of(pace.told) {
                         println!("{kind:?}: {done} of {} runs", seeds.end - seeds.start);
                     }
                 }
