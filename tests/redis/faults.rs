@@ -342,3 +342,45 @@ async fn what_is_taken_back_while_the_store_is_down_holds_here_and_is_handed_in_
     };
     assert!(tokio::time::timeout(crate::PATIENCE, handed_in).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_gate_that_missed_a_memory_hears_it_before_it_begins_the_next() {
+    let id = SessionId::from_bytes([1; 16]);
+    let (server, mem, other) = ended_while_cut_off(id).await;
+    server.tell(&["HSET", &key("mem"), "replid", "of another server"]);
+    other.listen().await;
+    assert!(other.knows_sessions_of(mem) && other.session_ended(id));
+}
+
+#[tokio::test]
+async fn a_gate_that_cannot_hear_what_it_missed_vouches_for_no_session() {
+    let id = SessionId::from_bytes([1; 16]);
+    let (server, mem, other) = ended_while_cut_off(id).await;
+    // A clock that was far ahead had it swept.
+    let there: String = server.ask(&["HGET", &key("mem"), "id"]);
+    for kind in ["revoked", "times", "ends"] {
+        server.tell(&["UNLINK", &key(&format!("{kind}:{there}"))]);
+    }
+    let ahead = (now() + 3_600).to_string();
+    server.tell(&["HSET", &key("mem"), "revocations", "0", "revoked_horizon", &ahead]);
+    other.listen().await;
+    let new = other.ready().await;
+    assert!(other.knows_sessions_of(new) && !other.knows_sessions_of(mem));
+    assert!(!other.session_ended(id));
+}
+
+/// A gate that has heard nothing since the memory was replaced and a session of the one before was
+/// ended, at a gate that is gone.
+async fn ended_while_cut_off(id: SessionId) -> (RedisServer, MemoryId, Member) {
+    let server = RedisServer::start();
+    let one = Member::of(&server, "gate-a").await;
+    let other = Member::of(&server, "gate-b").await;
+    let mem = one.ready().await;
+    assert_eq!(other.ready().await, mem);
+    other.listening.abort();
+    server.tell(&["HSET", &key("mem"), "replid", "of another server"]);
+    one.other_than(mem).await;
+    assert_eq!(one.revoke(Revocation::session(id, now() + 60)).await, Ok(()));
+    assert!(one.session_ended(id) && !other.session_ended(id));
+    (server, mem, other)
+}

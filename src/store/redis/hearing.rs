@@ -46,6 +46,8 @@ pub(super) struct Known {
     pub(super) owed: Owed,
     /// The memory this gate tried to begin last, and why.
     made: Option<(MemoryId, NewMemory)>,
+    /// The memory that was taken up last: the one heard of, unless that is not whole.
+    taken_up: Option<MemoryId>,
 }
 
 /// What the memory there may lack.
@@ -55,6 +57,17 @@ pub(super) struct Owed {
     pub(super) revocations: Vec<Revocation>,
     /// Memories whose revocations were all known here before.
     lineage: Vec<MemoryId>,
+}
+
+impl Known {
+    /// Another memory is there, of which nothing is heard yet: it may lack what is known here.
+    fn meet(&mut self, mem: MemoryId, revoked: &Revoked) {
+        self.owed = Owed { revocations: revoked.all(), lineage: self.lineage.clone() };
+        self.mem = Some(mem);
+        self.heard = 0;
+        self.confirmed = 0;
+        self.fresh = None;
+    }
 }
 
 /// What is to be done after something was heard.
@@ -127,25 +140,30 @@ impl Shared {
             let first = known.lineage.is_empty();
             return Next::Make(None, if first { NewMemory::First } else { NewMemory::StoreLost });
         };
+        let before = if known.mem == Some(mem) {
+            known.heard
+        } else {
+            known.meet(mem, &revoked);
+            0
+        };
+        self.take_back(&mut known, &revoked, &told.revocations);
         if let Some(why) = told.broken {
             // What it still tells of is heard first: with the next memory it is gone.
-            if known.mem == Some(mem) {
-                self.take_back(&mut known, &revoked, &told.revocations);
-                if told.heard < told.latest {
-                    if why == Breakage::Moved && told.heard > known.heard {
-                        known.heard = told.heard;
-                        return Next::Hear;
-                    }
-                    // Not all of it was heard: nothing else is claimed to be known.
-                    known.lineage.retain(|known| *known != mem);
-                }
+            if why == Breakage::Moved && before < told.heard && told.heard < told.latest {
+                known.heard = told.heard;
+                return Next::Hear;
+            }
+            // One that has lost something, or has dropped it by a time that is not over, does not
+            // tell of all that it was told.
+            let heard = if why == Breakage::Moved { told.heard } else { before };
+            if heard < told.latest {
+                known.lineage.clear();
             }
             return Next::Make(Some(mem), of(why));
         }
-        if known.mem != Some(mem) {
-            self.meet(&mut known, mem, &revoked, told.entries);
+        if known.taken_up != Some(mem) {
+            self.take_up(&mut known, mem, told.entries);
         }
-        self.take_back(&mut known, &revoked, &told.revocations);
         known.heard = told.heard;
         known.confirmed = told.confirmed;
         if told.heard < told.latest {
@@ -175,22 +193,20 @@ impl Shared {
         }
     }
 
-    /// Takes up a memory that is another than the one known: it may lack what is known here.
-    fn meet(&self, known: &mut Known, mem: MemoryId, revoked: &Revoked, entries: u64) {
+    /// Says that another memory than before is taken up, and why.
+    fn take_up(&self, known: &mut Known, mem: MemoryId, entries: u64) {
         let notice = match known.made.take() {
             Some((made, why)) if made == mem => StoreNotice::Replaced(why),
-            _ if known.mem.is_none() && known.lineage.is_empty() => StoreNotice::Joined(entries),
+            _ if known.taken_up.is_none() && known.lineage.is_empty() => {
+                StoreNotice::Joined(entries)
+            }
             _ => StoreNotice::Replaced(NewMemory::StoreElsewhere),
         };
         if let StoreNotice::Replaced(why) = &notice {
             self.count(why);
         }
         self.notice(notice);
-        known.owed = Owed { revocations: revoked.all(), lineage: known.lineage.clone() };
-        known.mem = Some(mem);
-        known.heard = 0;
-        known.confirmed = 0;
-        known.fresh = None;
+        known.taken_up = Some(mem);
     }
 
     async fn make(&self, old: Option<MemoryId>, why: NewMemory) -> Result<(), Unanswered> {
