@@ -210,8 +210,9 @@ impl Revoked {
     /// not know: a clock that is ahead of the other's has dated what was issued here before by up
     /// to `issued_until`, later than it reaches.
     ///
-    /// To be asked before it is taken in. A repeated one is not extended again, or gates would
-    /// go on extending each other's.
+    /// To be asked before it is taken in. Once for each time that somebody asked, which `until`
+    /// tells apart: it was counted from then, and another gate that reaches further keeps it. Else
+    /// gates would go on extending each other's.
     pub fn beyond(&self, revocation: &Revocation, issued_until: u64) -> Option<Revocation> {
         let Revocation { what: Revoke::User(_), at, .. } = *revocation else { return None };
         // Further ahead, its links are good nowhere else yet; what went on being issued since is
@@ -219,7 +220,7 @@ impl Revoked {
         let until = issued_until.min(at.saturating_add(LEEWAY));
         let inner = self.read();
         let known = inner.entries.get(&revocation.what);
-        let repeated = known.is_some_and(|times| times.at.saturating_add(2 * LEEWAY) >= at);
+        let repeated = known.is_some_and(|times| times.until >= revocation.until);
         (until > at && !repeated).then_some(Revocation { at: until, ..*revocation })
     }
 
@@ -440,8 +441,12 @@ mod tests {
         // By more no clock is ahead whose tokens are taken; but it went on issuing.
         assert_eq!(revoked.beyond(&of(NOW), NOW + 60), Some(of(NOW + LEEWAY)));
         revoked.restore(of(NOW));
-        assert_eq!(revoked.beyond(&of(NOW + 3), NOW + 4), None);
-        assert_eq!(revoked.beyond(&of(NOW + 60), NOW + 61), Some(of(NOW + 61)));
+        // Others do the same, and it comes back later than it went.
+        assert_eq!(revoked.beyond(&of(NOW + 3), NOW + 60), None);
+        assert_eq!(revoked.beyond(&of(NOW + 60), NOW + 61), None);
+        // Somebody asks again.
+        let again = |at| Revocation { until: NOW + HOUR + 1, ..of(at) };
+        assert_eq!(revoked.beyond(&again(NOW + 1), NOW + 3), Some(again(NOW + 3)));
         let session = Revocation::session(SessionId::from_bytes([1; 16]), NOW + HOUR);
         assert_eq!(revoked.beyond(&session, NOW), None);
     }
