@@ -41,6 +41,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often a question is put anew that was not answered with yes or no.
 pub(super) const TRIES: usize = 3;
 
+/// How often a use is put anew because something was taken back meanwhile: where a thousand users
+/// sign out in a second, every third try or so.
+const HEARINGS: usize = 30;
+
 /// Notices kept until somebody takes them.
 const MAX_NOTICES: usize = 64;
 
@@ -167,7 +171,7 @@ impl Shared {
         let attempt = (self.0.random)();
         // Whether no question without an answer can still have its effect.
         let mut unspent = true;
-        for _ in 0..TRIES {
+        for _ in 0..HEARINGS {
             self.open().map_err(|why| unavailable(why, unspent))?;
             let heard = {
                 let known = self.known();
