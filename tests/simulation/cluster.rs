@@ -45,7 +45,7 @@ pub enum Snapshot {
 }
 
 /// Longer than any run, in milliseconds.
-const FOREVER: u64 = 1 << 40;
+pub const FOREVER: u64 = 1 << 40;
 
 /// The servers.
 pub struct Cluster {

@@ -21,6 +21,9 @@ pub const GRACE: u64 = 2_000;
 /// Seconds by which clocks may differ without anything being wrong.
 pub const DRIFT: u64 = 5;
 
+/// Gates that hear of the same, one of the other.
+const MOST_GATES: u64 = 4;
+
 /// What a link says, as far as it matters here.
 #[derive(Debug, Clone)]
 pub struct Link {
@@ -202,11 +205,11 @@ impl Ledger {
         let asked_back = token.revoking
             || token.user_revoking
             || self.revoking.get(&token.link.user).is_some_and(|at| {
-                // A gate that lost what it knew, and hears of it again, takes back what it has
-                // issued since in those seconds by which clocks may differ; one that was ahead
+                // A gate that hears of it late takes back what it has issued since in those seconds
+                // by which clocks may differ, and so does the next of that one; one that was ahead
                 // takes back in all of them what bears such a time.
                 let again = match (token.excused, self.dated_ahead) {
-                    (true, _) => 2 * LEEWAY,
+                    (true, _) => MOST_GATES * LEEWAY,
                     (false, true) => LEEWAY,
                     (false, false) => 0,
                 };
@@ -355,6 +358,12 @@ impl Ledger {
     /// A fault begins that lasts; or one ends.
     pub fn lasts(&mut self, begins: bool, now: u64) {
         self.lasting = if begins { self.lasting + 1 } else { self.lasting - 1 };
+        self.last_fault = self.last_fault.max(Some(now));
+    }
+
+    /// All machines slept: nobody was known to listen, and what is issued before all do again has no
+    /// claim.
+    pub fn slept(&mut self, now: u64) {
         self.last_fault = self.last_fault.max(Some(now));
     }
 

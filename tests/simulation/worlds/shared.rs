@@ -10,14 +10,14 @@ use oncegate::{
     gate::reach::Reach,
     store::{
         Store,
-        redis::{Shared, SharedOptions},
+        redis::{Shared, SharedOptions, protocol::KEEP},
     },
 };
 
 use crate::{
     broken,
     clients::Clients,
-    cluster::{Cluster, Mischief, Snapshot},
+    cluster::{Cluster, FOREVER, Mischief, Snapshot},
     dice,
     ledger::TwoFaults,
     process::Process,
@@ -167,8 +167,13 @@ impl Gates {
             }
             Event::ServerClock => {
                 let by = world.roll(dice::Dice::step_of_a_clock);
-                if (self.cluster.clock_ahead() + by).abs() < 70_000_000 {
-                    world.fault("the clock of redis stepped");
+                let ahead = self.cluster.clock_ahead() + by;
+                if ahead.abs() < 70_000_000 {
+                    // By then buckets expire whose time is not over. That is missed only when
+                    // somebody asks for one of them.
+                    let hidden =
+                        if ahead > 1_000 * i64::try_from(KEEP).unwrap() { FOREVER } else { 0 };
+                    world.hidden_fault("the clock of redis stepped", hidden);
                     world.tell(format_args!("  by {by} ms"));
                     self.cluster.step_clock(by);
                 }
@@ -212,6 +217,7 @@ impl Gates {
                 let by = world.roll(|dice| dice.weighed(&[(3, 10), (3, 60), (2, 600), (2, 3_000)]));
                 world.tell(format_args!("{by} s pass"));
                 world.time.skip(by * 1_000);
+                world.ledger().slept(world.time.elapsed());
             }
         }
     }
