@@ -1,5 +1,7 @@
 //! Asking for links.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 use http::{Response, StatusCode};
 use serde_json::Value;
@@ -12,10 +14,12 @@ use crate::{
     },
     gate::{
         denial::Denial,
+        dialect::Dialect,
         id::TokenId,
         issue::Issuer,
         link,
         policy::{self, Ask},
+        site::Site,
         token::LinkClaims,
     },
     ops::{audit, clock::rfc3339, entropy, metrics::IssuedBy, telemetry},
@@ -76,11 +80,20 @@ async fn looked_up(call: &Call<'_>, asked: Vec<Value>) -> Vec<Result<Ask, Denial
     join_all(asked.into_iter().map(look_up)).await
 }
 
-/// Issues some of a batch, each with its answer behind those that are there.
+/// Issues some of a batch together, each with its answer behind those that are there.
 fn sign(call: &Call<'_>, asks: impl Iterator<Item = Result<Ask, Denial>>, body: &mut Written) {
-    for ask in asks {
+    let id = || TokenId::from_bytes(entropy::id());
+    let drafts: Vec<_> = asks.map(|ask| ask.and_then(|ask| Draft::of(call, ask, id()))).collect();
+    let links = drafts.iter().filter_map(|draft| draft.as_ref().ok());
+    let mut tokens =
+        call.gate.keys.load().ring.sign_all(links.map(|draft| &draft.claims)).into_iter();
+    for draft in drafts {
         body.raw(if body.is_empty() { "[" } else { "," });
-        match ask.and_then(|ask| issue(call, ask, TokenId::from_bytes(entropy::id()))) {
+        let issued = draft.and_then(|draft| {
+            let token = tokens.next().ok_or_else(|| Denial::Internal("a link is unsigned".into()));
+            draft.with(call, token?)
+        });
+        match issued {
             Ok(issued) => write(body, &issued),
             Err(denial) => {
                 let caller = Some(call.caller.name.as_str());
@@ -112,32 +125,54 @@ pub(super) struct Issued {
     pub url: String,
 }
 
+/// A link that is permitted, and not signed yet.
+#[derive(Debug)]
+struct Draft {
+    claims: LinkClaims,
+    site: Arc<Site>,
+    dialect: Option<Dialect>,
+}
+
 /// From what is asked, in whichever dialect, to the signed link. `id` is random, and of this link
 /// alone.
 pub(super) fn issue(call: &Call<'_>, ask: Ask, id: TokenId) -> Result<Issued, Denial> {
-    let gate = call.gate;
-    let dialect = ask.via.as_ref().map(|via| via.dialect);
-    let permitted = policy::permit(ask, call.caller, &gate.config.sites, &gate.config.links)?;
-    let site = permitted.site().clone();
-    let now = gate.clock.now();
-    let issuer = Issuer {
-        iss: &gate.config.gate.issuer,
-        gate: gate.config.reach.home(),
-        mem: gate.store.mem(now)?,
-    };
-    let at = gate.store.issuing(now, &site.name, permitted.user())?;
-    let claims = permitted.claims(issuer, id, at);
-    let token = gate.keys.load().ring.sign(&claims);
-    let form = dialect.and_then(|dialect| site.forms.iter().find(|form| form.dialect == dialect));
-    let origin = site.origin_for(claims.dst.as_deref());
-    let url = match form {
-        Some(form) => form.url(&origin, &token, &claims)?,
-        None => link::url(&origin, &token)?,
-    };
-    audit::issued(call.intake.audit(), &claims);
-    let label = IssuedBy { caller: call.caller.name.clone(), site: site.name.clone() };
-    gate.metrics.issued.get_or_create(&label).inc();
-    Ok(Issued { claims, token, url })
+    let draft = Draft::of(call, ask, id)?;
+    let token = call.gate.keys.load().ring.sign(&draft.claims);
+    draft.with(call, token)
+}
+
+impl Draft {
+    /// What is asked for, if it may be.
+    fn of(call: &Call<'_>, ask: Ask, id: TokenId) -> Result<Self, Denial> {
+        let gate = call.gate;
+        let dialect = ask.via.as_ref().map(|via| via.dialect);
+        let permitted = policy::permit(ask, call.caller, &gate.config.sites, &gate.config.links)?;
+        let site = permitted.site().clone();
+        let now = gate.clock.now();
+        let issuer = Issuer {
+            iss: &gate.config.gate.issuer,
+            gate: gate.config.reach.home(),
+            mem: gate.store.mem(now)?,
+        };
+        let at = gate.store.issuing(now, &site.name, permitted.user())?;
+        Ok(Self { claims: permitted.claims(issuer, id, at), site, dialect })
+    }
+
+    /// The link that carries its token; told to the audit log.
+    fn with(self, call: &Call<'_>, token: String) -> Result<Issued, Denial> {
+        let Self { claims, site, dialect } = self;
+        let form =
+            dialect.and_then(|dialect| site.forms.iter().find(|form| form.dialect == dialect));
+        let origin = site.origin_for(claims.dst.as_deref());
+        let url = match form {
+            Some(form) => form.url(&origin, &token, &claims)?,
+            None => link::url(&origin, &token)?,
+        };
+        audit::issued(call.intake.audit(), &claims);
+        let label = IssuedBy { caller: call.caller.name.clone(), site: site.name.clone() };
+        call.gate.metrics.issued.get_or_create(&label).inc();
+        Ok(Issued { claims, token, url })
+    }
 }
 
 fn ask(value: Value) -> Result<Ask, Denial> {

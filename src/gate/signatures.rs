@@ -29,6 +29,7 @@ use curve25519_dalek::{
 use sha2::{Digest as _, Sha512};
 
 pub(crate) mod halves;
+pub(crate) mod signing;
 
 use halves::{Checks, FEW};
 

@@ -236,6 +236,15 @@ impl Keyring {
         self.sign_as(|headers| &headers.link, claims)
     }
 
+    /// Signs many links, in their order: each as [`Keyring::sign`] does, and sooner than so many
+    /// calls of that would.
+    pub fn sign_all<'a>(&self, claims: impl Iterator<Item = &'a LinkClaims>) -> Vec<String> {
+        let tokens: Vec<_> =
+            claims.map(|claims| self.unsigned(|headers| &headers.link, claims)).collect();
+        let signatures = self.current().sign_all(&tokens);
+        tokens.into_iter().zip(&signatures).map(|(token, by)| signed(token, by)).collect()
+    }
+
     /// Signs what the upstream is told about who is signed in.
     pub fn sign_assertion(&self, claims: &AssertionClaims) -> String {
         self.sign_as(|headers| &headers.assertion, claims)
@@ -253,19 +262,29 @@ impl Keyring {
     }
 
     fn sign_as(&self, header: fn(&Headers) -> &str, claims: &impl Serialize) -> String {
-        let key = self.current();
+        let token = self.unsigned(header, claims);
+        let signature = self.current().sign(token.as_bytes());
+        signed(token, &signature)
+    }
+
+    /// Header and claims: what is signed.
+    fn unsigned(&self, header: fn(&Headers) -> &str, claims: &impl Serialize) -> String {
         let claims = json(claims);
-        let header = header(key.public().headers());
+        let header = header(self.current().public().headers());
         // 86 characters are a signature; four are what three bytes become.
         let mut token = String::with_capacity(header.len() + claims.len() / 3 * 4 + 4 + 88);
         token.push_str(header);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(claims, &mut token);
-        let signature = key.sign(token.as_bytes());
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         token
     }
+}
+
+/// The token of what is signed, and its signature.
+fn signed(mut token: String, signature: &[u8; 64]) -> String {
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+    token
 }
 
 /// The alphabet of base64url, and the dot between the parts.
