@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use moka::sync::Cache;
+use quick_cache::{Weighter, sync::Cache};
 
 use crate::{
     edge::{
@@ -23,13 +23,17 @@ const LIFETIME: u64 = 60;
 /// The age at which a new one is signed, in seconds.
 const RENEWED_AT: u64 = 30;
 /// The most bytes of what is said of sessions that are kept; losing one costs a signature.
-const KEPT: u64 = 64 << 20;
+const KEPT: usize = 64 << 20;
 /// Bytes that one takes beside its headers.
 const BESIDE: usize = 256;
+/// Bytes that one takes as a rule; what is kept is counted as it is.
+const USUAL: usize = 1 << 10;
 
 /// Assertions signed a moment ago, by session.
-#[derive(Clone)]
-pub struct Assertions(Cache<SessionId, Arc<Signed>>);
+pub struct Assertions(Cache<SessionId, Arc<Signed>, Size>);
+
+#[derive(Debug, Clone)]
+struct Size;
 
 /// What an upstream is told with an assertion: all of it holds as long as the session.
 #[derive(Debug)]
@@ -42,16 +46,19 @@ pub struct Signed {
 
 impl Default for Assertions {
     fn default() -> Self {
-        let weight = |_: &SessionId, signed: &Arc<Signed>| {
-            u32::try_from(BESIDE + signed.introduction.size()).unwrap_or(u32::MAX)
-        };
-        Self(Cache::builder().max_capacity(KEPT).weigher(weight).build())
+        Self(Cache::with_weighter(KEPT / USUAL, KEPT as u64, Size))
+    }
+}
+
+impl Weighter<SessionId, Arc<Signed>> for Size {
+    fn weight(&self, _: &SessionId, signed: &Arc<Signed>) -> u64 {
+        (BESIDE + signed.introduction.size()) as u64
     }
 }
 
 impl fmt::Debug for Assertions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Assertions({})", self.0.entry_count())
+        write!(f, "Assertions({})", self.0.len())
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use moka::sync::Cache;
+use quick_cache::{
+    Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -19,18 +22,19 @@ use crate::{
 };
 
 /// The most bytes of sealed sessions that are kept, with what each takes beside its own text.
-const KEPT: u64 = 16 << 20;
+const KEPT: usize = 16 << 20;
 /// Bytes that one takes beside the text: what it says, and its place.
 const BESIDE: usize = 640;
+/// Bytes that one takes as a rule; what is kept is counted as it is.
+const USUAL: usize = 1 << 10;
 
 /// Sessions opened by one set of keys.
-pub(super) struct Opened(Cache<Box<str>, Arc<Session>, Seed>);
+pub(super) struct Opened(Cache<Box<str>, Arc<Session>, Size, Seed>);
 
 impl Default for Opened {
     fn default() -> Self {
         let seed = Seed(u64::from_ne_bytes(entropy::random()));
-        let cache = Cache::builder().max_capacity(KEPT).weigher(size);
-        Self(cache.build_with_hasher(seed))
+        Self(Cache::with(KEPT / USUAL, KEPT as u64, Size, seed, DefaultLifecycle::default()))
     }
 }
 
@@ -57,16 +61,20 @@ impl Opened {
 
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Opened({})", self.0.entry_count())
+        write!(f, "Opened({})", self.0.len())
     }
 }
 
-/// Bytes that a text takes, with what was opened.
-#[expect(clippy::borrowed_box, reason = "what a weigher is given")]
-fn size(text: &Box<str>, session: &Arc<Session>) -> u32 {
-    let ctx =
-        session.ctx.iter().flat_map(|ctx| ctx.as_object().values()).map(within).sum::<usize>();
-    u32::try_from(text.len() + BESIDE + ctx).unwrap_or(u32::MAX)
+#[derive(Clone)]
+struct Size;
+
+impl Weighter<Box<str>, Arc<Session>> for Size {
+    /// Bytes that a text takes, with what was opened.
+    fn weight(&self, text: &Box<str>, session: &Arc<Session>) -> u64 {
+        let ctx =
+            session.ctx.iter().flat_map(|ctx| ctx.as_object().values()).map(within).sum::<usize>();
+        (text.len() + BESIDE + ctx) as u64
+    }
 }
 
 /// Bytes that a claim takes beside what it is written as: five written ones may be an object, which
@@ -163,7 +171,8 @@ mod tests {
     fn claims_that_take_more_room_than_their_text_weigh_more() {
         let weight = |json: &str| {
             let ctx = serde_json::from_str(json).unwrap();
-            size(&"".into(), &Arc::new(Session { ctx: Some(ctx), ..session() })) as usize - BESIDE
+            let session = Arc::new(Session { ctx: Some(ctx), ..session() });
+            Size.weight(&"".into(), &session) as usize - BESIDE
         };
         assert_eq!(weight(r#"{"plan":"gold"}"#), 0);
         assert!(weight(r#"{"a":[1,2,3]}"#) >= 3 * size_of::<Value>());
@@ -182,7 +191,6 @@ mod tests {
             assert!(opened.open(&keys(1), text, "panel", &counts).is_none());
         }
         assert!(opened.open(&keys(2), &sealed, "panel", &counts).is_none());
-        opened.0.run_pending_tasks();
-        assert_eq!(opened.0.entry_count(), 0);
+        assert_eq!(opened.0.len(), 0);
     }
 }

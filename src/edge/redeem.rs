@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 
 use crate::{
     edge::{Gate, intake::Intake},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The most first uses that are remembered, to tell an interception from a second click.
-const FIRST_USES: u64 = 100_000;
+const FIRST_USES: usize = 100_000;
 
 /// Who presents a token, and which page they ask for.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +34,6 @@ pub struct Presenter {
 }
 
 /// Where links were used first. Losing an entry costs a warning, nothing else.
-#[derive(Clone)]
 pub struct FirstUses(Cache<TokenId, ClientIp>);
 
 impl Default for FirstUses {
@@ -45,7 +44,7 @@ impl Default for FirstUses {
 
 impl fmt::Debug for FirstUses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FirstUses({})", self.0.entry_count())
+        write!(f, "FirstUses({})", self.0.len())
     }
 }
 

@@ -23,13 +23,13 @@
 use std::{
     collections::HashMap,
     fmt,
+    num::NonZeroUsize,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use moka::sync::Cache;
 use sha2::Sha256;
 use tokio::sync::watch;
 
@@ -46,6 +46,7 @@ use crate::{
             counts::Counts,
             guesses::{Guess, Guesses, Neighbourhood},
             lanes::{Lanes, Line, Seat},
+            latest::Latest,
         },
     },
 };
@@ -53,17 +54,16 @@ use crate::{
 mod counts;
 mod guesses;
 mod lanes;
+mod latest;
 
 /// How long a verdict is remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// The most verdicts of either kind; the wrong ones cannot push out the right ones.
-const MAX_REMEMBERED: u64 = 10_000;
+const MAX_REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// How long it is known where a credential was right.
 const KNOWN: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most credentials known: those of callers, and of users whose passwords callers send.
-const MAX_KNOWN: u64 = 100_000;
-/// For what is only there or not: with a value of one type for all, a cache is compiled once.
-const THERE: u16 = 0;
+const MAX_KNOWN: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 /// Seconds until a place may be free where all are taken.
 const BUSY: u64 = 2;
 
@@ -84,9 +84,9 @@ pub struct Passwords(Arc<State>);
 
 struct State {
     key: Secret<[u8; 32]>,
-    right: Cache<Digest, u16>,
-    wrong: Cache<Digest, u16>,
-    known: Cache<Digest, u16>,
+    right: Latest<()>,
+    wrong: Latest<()>,
+    known: Latest<u16>,
     guesses: Guesses,
     lanes: Lanes,
     /// What is being verified now, with those who wait for it.
@@ -142,13 +142,11 @@ impl Passwords {
     }
 
     fn with(key: Secret<[u8; 32]>, lanes: Lanes, metrics: &Metrics, verifier: Verifier) -> Self {
-        let for_a_while =
-            || Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build();
         Self(Arc::new(State {
             key,
-            right: for_a_while(),
-            wrong: for_a_while(),
-            known: Cache::builder().max_capacity(MAX_KNOWN).time_to_live(KNOWN).build(),
+            right: Latest::new(MAX_REMEMBERED, REMEMBERED),
+            wrong: Latest::new(MAX_REMEMBERED, REMEMBERED),
+            known: Latest::new(MAX_KNOWN, KNOWN),
             guesses: Guesses::default(),
             lanes,
             running: Mutex::default(),
@@ -249,23 +247,23 @@ impl State {
 
     /// What is to be done, decided at once: two that ask the same cannot both begin.
     fn step(self: &Arc<Self>, question: &Question<'_>) -> Result<Step, Denial> {
-        let of = question.of;
+        let (of, now) = (question.of, Instant::now());
         let mut running = self.running();
         if let Some(verdict) = running.get(&of.both) {
             return Ok(Step::Waiting(verdict.subscribe()));
         }
-        let is_known = self.known.get(&of.place) == Some(fingerprint(&of.what));
-        let is_right = self.right.contains_key(&of.what);
+        let is_known = self.known.get(&of.place, now) == Some(fingerprint(&of.what));
+        let is_right = self.right.get(&of.what, now).is_some();
         if is_known && is_right {
             return Ok(Step::Answered(true));
         }
-        if self.wrong.contains_key(&of.both) {
+        if self.wrong.get(&of.both, now).is_some() {
             return Ok(Step::Answered(false));
         }
         // Right elsewhere: that is told only within the limit, or it could be guessed beyond it.
         if is_right {
             self.take_guess(question)?;
-            self.known.insert(of.place, fingerprint(&of.what));
+            self.known.insert(of.place, fingerprint(&of.what), now);
             return Ok(Step::Answered(true));
         }
         // Before the limit: where there is no seat, no limiter is made for another name, and so
@@ -292,11 +290,12 @@ impl State {
     }
 
     fn remember(&self, of: &Asked, right: bool) {
+        let now = Instant::now();
         if right {
-            self.right.insert(of.what, THERE);
-            self.known.insert(of.place, fingerprint(&of.what));
+            self.right.insert(of.what, (), now);
+            self.known.insert(of.place, fingerprint(&of.what), now);
         } else {
-            self.wrong.insert(of.both, THERE);
+            self.wrong.insert(of.both, (), now);
         }
     }
 
@@ -382,7 +381,7 @@ impl Drop for Running {
 
 impl fmt::Debug for Passwords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Passwords({} verified)", self.0.right.entry_count())
+        write!(f, "Passwords({} verified)", self.0.right.len())
     }
 }
 
@@ -482,8 +481,8 @@ mod tests {
 
         /// As after a minute.
         fn forget_verdicts(&self) {
-            self.passwords.0.right.invalidate_all();
-            self.passwords.0.wrong.invalidate_all();
+            self.passwords.0.right.clear();
+            self.passwords.0.wrong.clear();
         }
 
         fn waiting(&self) -> usize {

@@ -12,9 +12,9 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    num::NonZeroU32,
+    num::{NonZeroU32, NonZeroUsize},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use governor::{
@@ -23,9 +23,9 @@ use governor::{
     middleware::NoOpMiddleware,
     state::{InMemoryState, NotKeyed},
 };
-use moka::{policy::EvictionPolicy, sync::Cache};
 
-use crate::{gate::client_ip::ClientIp, ops::passwords::Guesser};
+use super::{Guesser, latest::Latest};
+use crate::gate::client_ip::ClientIp;
 
 /// For one name at one address: this many at once,
 const BY_NAME: NonZeroU32 = NonZeroU32::new(10).unwrap();
@@ -42,7 +42,7 @@ const BY_CALLER_EVERY: Duration = Duration::from_secs(2);
 /// Each limiter is full again after this long.
 const REFILLED: Duration = Duration::from_secs(60);
 /// The most limiters of each kind.
-const MAX_LIMITERS: u64 = 20_000;
+const MAX_LIMITERS: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
 
 /// Where guesses come from: an IPv4 address, a /64 of IPv6 (one subscriber has that many), or
 /// nowhere that could be told.
@@ -51,9 +51,9 @@ pub(super) struct Neighbourhood(Option<IpAddr>);
 
 /// Limits guesses.
 pub(super) struct Guesses<C: Clock = DefaultClock> {
-    names: Cache<[u8; 32], Arc<Limiter<C>>>,
+    names: Latest<Arc<Limiter<C>>>,
     /// By [`Neighbourhood::key`]: of the same type as the names', so compiled once.
-    addresses: Cache<[u8; 32], Arc<Limiter<C>>>,
+    addresses: Latest<Arc<Limiter<C>>>,
     /// As many as there are callers.
     callers: Mutex<HashMap<String, Arc<Account<C>>>>,
     clock: C,
@@ -104,19 +104,9 @@ where
     C::Instant: Send + Sync,
 {
     fn by(clock: C) -> Self {
-        // The oldest goes first: a new one that was not kept would never fill up.
-        let policy = EvictionPolicy::lru;
         Self {
-            names: Cache::builder()
-                .max_capacity(MAX_LIMITERS)
-                .eviction_policy(policy())
-                .time_to_idle(REFILLED)
-                .build(),
-            addresses: Cache::builder()
-                .max_capacity(MAX_LIMITERS)
-                .eviction_policy(policy())
-                .time_to_idle(REFILLED)
-                .build(),
+            names: Latest::new(MAX_LIMITERS, REFILLED),
+            addresses: Latest::new(MAX_LIMITERS, REFILLED),
             callers: Mutex::default(),
             clock,
         }
@@ -132,11 +122,12 @@ where
         from: Neighbourhood,
         guesser: Guesser<'_>,
     ) -> Result<Guess<C>, u64> {
+        let now = Instant::now();
         // The address first: where it is at its limit, new names add nothing to what is kept. A
         // caller's own address stands for all its users.
         if guesser == Guesser::Stranger {
-            let limiter =
-                self.addresses.get_with(from.key(), || self.limiter(BY_ADDRESS, BY_ADDRESS_EVERY));
+            let new = || self.limiter(BY_ADDRESS, BY_ADDRESS_EVERY);
+            let limiter = self.addresses.renewed(from.key(), new, now);
             self.check(&limiter)?;
         }
         // Given back if there is none at this name.
@@ -144,7 +135,8 @@ where
             Guesser::Trusted(caller) => Some(self.of_caller(caller)?),
             Guesser::Stranger | Guesser::AtHome => None,
         });
-        let limiter = self.names.get_with(place, || self.limiter(BY_NAME, BY_NAME_EVERY));
+        let new = || self.limiter(BY_NAME, BY_NAME_EVERY);
+        let limiter = self.names.renewed(place, new, now);
         self.check(&limiter)?;
         Ok(guess)
     }

@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant};
 use crate::store::directory::notice::DirectoryNotice;
 
 /// How long after a failure nobody is made to wait for another one.
-pub(super) const QUIET: Duration = Duration::from_secs(1);
+const QUIET: Duration = Duration::from_secs(1);
 /// How many different questions the service must leave unanswered, one after the other and over
 /// a second at least, before nobody asks it anything for a moment: who knows names that it trips
 /// on shuts out nobody whom it answers meanwhile.

@@ -17,6 +17,7 @@
 use std::{
     any::Any,
     io,
+    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -33,7 +34,7 @@ use hyper_util::{
     client::legacy::{Client, Error, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use moka::sync::Cache;
+use lru::LruCache;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::{
     sync::{OnceCell, Semaphore},
@@ -50,7 +51,7 @@ use crate::{
     store::{
         directory::{
             answer::Record,
-            health::{Failure, Health, QUIET},
+            health::{Failure, Health},
             notice::{DirectoryError, DirectoryNotice},
         },
         outgoing::{self, causes, reason},
@@ -62,7 +63,7 @@ const AT_ONCE: usize = 64;
 /// The most of them that batches have, all together: single links are not made to wait for those.
 const OF_BATCHES: usize = 32;
 /// The most answers remembered, of each kind.
-const REMEMBERED: u64 = 2_000;
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(2_000).unwrap();
 /// The longest that anything is remembered.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The most bytes of an answer.
@@ -93,7 +94,7 @@ pub(super) struct Service {
 
 /// What was answered, by what was asked: a [`Cell`] of the record's kind. Of one type for all
 /// kinds, so that a cache is compiled once and not once for each.
-type Answers = Cache<String, Remembered>;
+type Answers = Mutex<LruCache<String, Remembered>>;
 
 type Remembered = Arc<dyn Any + Send + Sync>;
 
@@ -143,8 +144,6 @@ impl Service {
             Ok::<_, InvalidHeaderValue>(bearer)
         };
         let cache = cache.min(LONGEST);
-        // Failures count for their own while, however short that of the answers is.
-        let kept = cache.max(QUIET).saturating_add(timeout.saturating_mul(2)).min(LONGEST);
         Ok(Self {
             client,
             base: url.as_str().trim_end_matches('/').to_owned(),
@@ -154,9 +153,9 @@ impl Service {
             under_way: Semaphore::new(AT_ONCE),
             batches: Semaphore::new(OF_BATCHES),
             health: Mutex::default(),
-            users: remembering(kept),
-            accounts: remembering(kept),
-            resellers: remembering(kept),
+            users: remembering(),
+            accounts: remembering(),
+            resellers: remembering(),
         })
     }
 
@@ -309,8 +308,8 @@ impl Service {
     }
 }
 
-fn remembering(kept: Duration) -> Answers {
-    Cache::builder().max_capacity(REMEMBERED).time_to_live(kept).build()
+fn remembering() -> Answers {
+    Mutex::new(LruCache::sparse(REMEMBERED))
 }
 
 /// What is remembered of a question: a new one where nothing is, or what was is over.
@@ -320,7 +319,20 @@ fn remembered(
     new: fn() -> Remembered,
     is_over: fn(&Remembered) -> bool,
 ) -> Remembered {
-    answers.entry_by_ref(asked).or_insert_with_if(new, is_over).into_value()
+    let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(remembered) = answers.get(asked).filter(|&answer| !is_over(answer)) {
+        return remembered.clone();
+    }
+    // Nobody is remembered for longer than that counts while others are asked about: two go for
+    // each that comes, so that it never takes long.
+    for _ in 0..2 {
+        if answers.peek_lru().is_some_and(|(_, answer)| is_over(answer)) {
+            answers.pop_lru();
+        }
+    }
+    let new = new();
+    answers.put(asked.to_owned(), new.clone());
+    new
 }
 
 /// Whether it met a connection that the service was just closing: asked again on a new one, it

@@ -1,9 +1,13 @@
 //! Being asked by another gate.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
-use moka::{policy::EvictionPolicy, sync::Cache};
+use lru::LruCache;
 use tokio::sync::OnceCell;
 
 use super::{
@@ -16,22 +20,34 @@ use crate::gate::{
 };
 
 /// Attempts remembered, to know one again that is sent once more.
-const ATTEMPTS: u64 = 10_000;
+const ATTEMPTS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// The latest attempts of peers, and what became of each. One that is lost costs a link: sent once
 /// more, it finds the token used.
-pub(super) struct Attempts(Cache<(String, Spending), Arc<OnceCell<Outcome>>>);
+pub(super) struct Attempts(Mutex<Latest>);
+
+type Latest = LruCache<(String, Spending), Arc<OnceCell<Outcome>>>;
 
 impl Default for Attempts {
     fn default() -> Self {
-        let latest = Cache::builder().max_capacity(ATTEMPTS).eviction_policy(EvictionPolicy::lru());
-        Self(latest.build())
+        Self(Mutex::new(LruCache::sparse(ATTEMPTS)))
+    }
+}
+
+impl Attempts {
+    /// This one's outcome, which there may not be yet.
+    fn of(&self, peer: &str, spending: Spending) -> Arc<OnceCell<Outcome>> {
+        self.latest().get_or_insert((peer.to_owned(), spending), Arc::default).clone()
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Attempts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Attempts({})", self.0.entry_count())
+        write!(f, "Attempts({})", self.latest().len())
     }
 }
 
@@ -88,7 +104,7 @@ impl Inner {
         now: impl Fn() -> u64 + Send + Sync,
     ) -> Outcome {
         let Spending { jti, mem, exp, .. } = spending;
-        let attempt = self.attempts.0.get_with((peer.to_owned(), spending), Arc::default);
+        let attempt = self.attempts.of(peer, spending);
         // The same attempt, sent once more while this one is under way, waits for it.
         let outcome = attempt.get_or_init(async || {
             let spent = self.local.spend(jti, mem, exp, now).await;
