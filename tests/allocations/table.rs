@@ -3,7 +3,7 @@ pub(crate) const TABLE: [(&str, u64); 6] = [
     ("issue, one", 45),
     ("issue, each of a batch of 100", 13),
     ("redeem by API", 37),
-    ("redeem by form", 51),
+    ("redeem by form", 44),
     ("forward auth, signed in", 15),
     ("proxied GET, signed in", 25),
 ];
