@@ -157,20 +157,24 @@ pub(super) async fn revoke_user(call: &Call<'_>, value: Value) -> Result<Respons
     let until = now + LONGEST_SESSION.max(LONGEST_LINK + LEEWAY);
     // Under a clock that has gone back, what was issued before is dated later than now.
     let at = call.gate.store.issued_until().max(now);
+    let mut revoked = Vec::with_capacity(sites.len() * names.len());
     for site in sites {
         for name in &names {
             let revocation = Revocation::user(&site, name, at, until);
             call.gate.store.revoke(revocation, now).await?;
             audit::revoked(call.intake.audit(), &call.caller.name, "user", name, Some(&site));
+            revoked.push(revocation);
         }
     }
     if at > now + CLOCK_SLACK {
         // So far back that the memory is replaced, and with it goes all that is dated ahead: the
         // next revocation need not reach there again.
         call.gate.store.mem(now)?;
+        revoked.clear();
     }
     // "Up to now" is over before the answer: a link asked for next is not hit.
     call.gate.clock.past(now).await;
+    revoked.iter().try_for_each(|revocation| call.gate.store.still_holds(revocation))?;
     // What is known is taken back; for the rest the caller has to ask again.
     unasked.map_or_else(|| Ok(respond::no_content()), |denial| Err(denial.into()))
 }

@@ -303,6 +303,12 @@ impl Revoked {
         inner.changes.values().filter_map(|what| inner.revocation(what)).collect()
     }
 
+    /// Whether all that it takes back is taken back here.
+    pub fn holds(&self, Revocation { what, at, until }: &Revocation) -> bool {
+        let inner = self.read();
+        inner.entries.get(what).is_some_and(|times| *at <= times.at && *until <= times.until)
+    }
+
     /// Whether less would be remembered without this record of it.
     pub fn rests_on(&self, Revocation { what, at, until }: &Revocation) -> bool {
         // Of several records the later moment may be in one, the later end in another.
@@ -449,6 +455,22 @@ mod tests {
         assert_eq!(revoked.beyond(&again(NOW + 1), NOW + 3), Some(again(NOW + 3)));
         let session = Revocation::session(SessionId::from_bytes([1; 16]), NOW + HOUR);
         assert_eq!(revoked.beyond(&session, NOW), None);
+    }
+
+    #[test]
+    fn what_is_taken_back_further_is_held_and_what_is_less_is_not() {
+        let revoked = Revoked::new(10);
+        let joe = |at, until| Revocation::user("panel", "joe", at, until);
+        assert!(!revoked.holds(&joe(NOW, NOW + 60)));
+        revoked.restore(joe(NOW, NOW + 60));
+        for (at, until, held) in [
+            (NOW, NOW + 60, true),
+            (NOW - 1, NOW + 59, true),
+            (NOW + 1, NOW + 60, false),
+            (NOW, NOW + 61, false),
+        ] {
+            assert_eq!(revoked.holds(&joe(at, until)), held, "{at} {until}");
+        }
     }
 
     #[test]

@@ -151,7 +151,23 @@ impl Store {
             Keeper::Local(local) => local.revoke(revocation, now).await,
             Keeper::Pinned(pinned) => pinned.revoke(revocation, now).await,
             Keeper::Shared(shared) => shared.revoke(revocation).await,
-        }
+        }?;
+        self.still_holds(&revocation)
+    }
+
+    /// Whether what was taken back is so still, as whoever answers that it is must know: while it
+    /// waited for other gates, or for a second to be over, a clock that went back may have had the
+    /// memory replaced, with all that it knew.
+    ///
+    /// # Errors
+    /// [`Denial::StoreUnavailable`]: it must be asked for again.
+    pub fn still_holds(&self, revocation: &Revocation) -> Result<(), Denial> {
+        let holds = match self.known() {
+            Here(local) => local.holds(revocation),
+            Heard(shared) => shared.holds(revocation),
+        };
+        let why = || "the memory was replaced meanwhile".to_owned();
+        if holds { Ok(()) } else { Err(Denial::StoreUnavailable { unspent: true, why: why() }) }
     }
 
     /// Notes that something is issued at `now` for `user` on `site`: taking the user back reaches

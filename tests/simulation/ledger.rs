@@ -208,11 +208,8 @@ impl Ledger {
                 // A gate that hears of it late takes back what it has issued since in those seconds
                 // by which clocks may differ, and so does the next of that one; one that was ahead
                 // takes back in all of them what bears such a time.
-                let again = match (token.excused, self.dated_ahead) {
-                    (true, _) => MOST_GATES * LEEWAY,
-                    (false, true) => LEEWAY,
-                    (false, false) => 0,
-                };
+                let late = token.excused || self.dated_ahead;
+                let again = if late { MOST_GATES * LEEWAY } else { 0 };
                 token.link.issued <= *at + again
             });
         match outcome {

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -22,7 +22,8 @@ const TOO_LONG: u64 = 5_000;
 /// All roads of a world.
 pub struct Roads {
     world: Arc<World>,
-    gates: Mutex<BTreeMap<String, Arc<Machine>>>,
+    /// Theirs is the world, and not the other way round.
+    gates: Mutex<BTreeMap<String, Weak<Machine>>>,
     /// True time, in milliseconds, until when a gate can neither be reached nor reach another.
     cut: Mutex<BTreeMap<String, u64>>,
     rough_until: Mutex<u64>,
@@ -47,7 +48,7 @@ impl Roads {
 
     /// A gate lies at them.
     pub fn lead_to(&self, machine: &Arc<Machine>) {
-        self.gates.lock().unwrap().insert(machine.gate.clone(), Arc::clone(machine));
+        self.gates.lock().unwrap().insert(machine.gate.clone(), Arc::downgrade(machine));
     }
 
     /// The way of a process.
@@ -72,6 +73,10 @@ impl Roads {
         self.roughen(0);
     }
 
+    fn machine(&self, gate: &str) -> Option<Arc<Machine>> {
+        self.gates.lock().unwrap().get(gate)?.upgrade()
+    }
+
     fn is_cut(&self, gate: &str) -> bool {
         let until = self.cut.lock().unwrap().get(gate).copied().unwrap_or(0);
         until > self.world.time.elapsed()
@@ -93,7 +98,7 @@ impl Roads {
 
     /// A question arrives; whoever it was asked by has gone, it is answered to its end.
     async fn arrive(&self, to: &str, path: &'static str, question: &Sealed) -> Option<Sealed> {
-        let machine = self.gates.lock().unwrap().get(to).cloned()?;
+        let machine = self.machine(to)?;
         let process = machine.listening()?;
         let clock = process.clock.clone();
         let answer = process.store().answer(path, question, || clock.now()).await;
@@ -121,7 +126,7 @@ impl Road for Way {
                 return unanswered(true, "this process is dead");
             }
             let listens =
-                || roads.gates.lock().unwrap().get(peer).is_some_and(|m| m.listening().is_some());
+                || roads.machine(peer).is_some_and(|machine| machine.listening().is_some());
             let cut = roads.is_cut(peer) || roads.is_cut(&self.from);
             if !cut && !listens() {
                 return unanswered(true, "nobody listens");

@@ -37,6 +37,11 @@ impl Local {
         merged.map_err(|why| Denial::StoreUnavailable { unspent: true, why })
     }
 
+    /// Whether all that it takes back is taken back here.
+    pub fn holds(&self, revocation: &Revocation) -> bool {
+        self.0.current.load().known.revoked.holds(revocation)
+    }
+
     /// What is to be taken in besides what another gate took back, by whose clock this gate has
     /// issued some of it later: see [`Revoked::beyond`](crate::gate::revoked::Revoked::beyond).
     pub fn beyond(&self, revocations: &[Revocation]) -> Vec<Revocation> {

@@ -30,6 +30,11 @@ impl Shared {
             .map_err(|Unanswered { why, .. }| Denial::StoreUnavailable { unspent: true, why })?
     }
 
+    /// Whether all that it takes back is taken back here.
+    pub fn holds(&self, revocation: &Revocation) -> bool {
+        self.0.revoked.load().holds(revocation)
+    }
+
     async fn put(&self, revocation: Revocation) -> Result<Result<(), Denial>, Unanswered> {
         for _ in 0..TRIES {
             self.open()?;
