@@ -223,3 +223,16 @@ async fn a_new_memory_inherits_how_far_the_one_before_forgot() {
     let store = open(options(dir.path(), Durability::Process));
     assert!(!store.knows_sessions_of(mem) || store.forgotten(expires));
 }
+
+#[tokio::test]
+async fn what_went_with_a_memory_is_not_answered_as_taken_back() {
+    let store = Store::open(StoreOptions::memory("gate-a", 100), NOW, random).unwrap();
+    let revocation = Revocation::user("panel", "joe", NOW, NOW + 3_600);
+    assert_eq!(store.revoke(revocation, NOW).await, Ok(()));
+    store.tick(NOW - 5);
+    assert_eq!(store.still_holds(&revocation), Ok(()));
+    store.tick(NOW - 60);
+    let lost = store.still_holds(&revocation);
+    assert!(matches!(lost, Err(Denial::StoreUnavailable { unspent: true, .. })), "{lost:?}");
+    assert_eq!(store.revoke(revocation, NOW).await, Ok(()));
+}

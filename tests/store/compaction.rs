@@ -1,5 +1,7 @@
 //! The journal stays within about twice what is live, however long some of that lives.
 
+use std::os::unix::fs::FileExt as _;
+
 use oncegate::gate::{id::SessionId, revoked::Revocation};
 
 use super::{
@@ -103,6 +105,37 @@ async fn taking_the_same_back_again_and_again_takes_room_once() {
     drop(store);
     let store = open_at(dir.path(), NOW + 500);
     assert!(store.user_revoked("panel", "joe", NOW + 499));
+}
+
+#[tokio::test]
+async fn what_the_kernel_has_lost_of_a_segment_is_not_compacted_away() {
+    let dir = state();
+    let store = open(options(dir.path(), Durability::Process));
+    let mem = store.mem(NOW).unwrap();
+    assert_eq!(why_replaced(&store), Some(NewMemory::First));
+    for n in 1..ROOM as u64 {
+        store.revoke(Revocation::link(id(n), "billing", NOW + 60), NOW).await.unwrap();
+    }
+    // The last in its segment, and one that begins the next.
+    store.revoke(session(7), NOW).await.unwrap();
+    store.revoke(Revocation::link(id(8), "billing", NOW + 60), NOW).await.unwrap();
+    let (header, record) = (64, 32);
+    let file = std::fs::OpenOptions::new().write(true).open(dir.path().join("segment-0000000001"));
+    let last = header + (ROOM as u64 - 1) * record;
+    file.unwrap().write_all_at(&[0; 32], last).unwrap();
+    store.tick(NOW + DAY);
+    store.tick(NOW + DAY);
+    let replaced = why_replaced(&store);
+    let why = "3 records instead of 4";
+    assert!(
+        matches!(&replaced, Some(NewMemory::Failed(told)) if told.contains(why)),
+        "{replaced:?}"
+    );
+    let ended = |store: &Local| store.session_ended(SessionId::from_bytes(7_u128.to_le_bytes()));
+    assert!(ended(&store) && store.knows_sessions_of(mem));
+    drop(store);
+    let store = open_at(dir.path(), NOW + DAY);
+    assert!(ended(&store) && store.knows_sessions_of(mem));
 }
 
 fn open_at(dir: &Path, now: u64) -> Local {

@@ -24,7 +24,7 @@ use oncegate::{
     },
     ops::entropy::random,
     store::{
-        Durability, JournalOptions, NewMemory, StoreNotice, StoreOptions,
+        Durability, JournalOptions, NewMemory, Store, StoreNotice, StoreOptions,
         local::{
             Local,
             disk::{Disk, LocalDisk},

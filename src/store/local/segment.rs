@@ -173,20 +173,26 @@ impl Segment {
         Ok(records)
     }
 
-    /// Reads back what is in it.
+    /// Reads back what is in it, which is full.
     ///
     /// # Errors
-    /// Whatever the disk says, or what is wrong with it.
+    /// Whatever the disk says, or what is wrong with it: that it holds less than was written, too.
     pub(super) fn records(
         &self,
         disk: &dyn Disk,
         dir: &Path,
         mem: MemoryId,
     ) -> io::Result<Vec<Record>> {
-        let mut records = Vec::new();
+        let mut records = Vec::with_capacity(self.capacity() as usize);
         let bytes = disk.read(&dir.join(name(self.number)))?;
-        self.decode(mem, &bytes, |record| records.push(record)).map_err(io::Error::other)?;
-        Ok(records)
+        let (name, full) = (name(self.number), self.capacity());
+        match self.decode(mem, &bytes, |record| records.push(record)) {
+            Ok(number) if number == full => Ok(records),
+            Ok(less) => {
+                Err(io::Error::other(format!("{name} has {less} records instead of {full}")))
+            }
+            Err(fault) => Err(io::Error::other(fault)),
+        }
     }
 
     /// Records that fit.

@@ -286,7 +286,9 @@ impl Local {
         if let Some(room) = room {
             self.notice(room);
         }
-        if done.is_ok() && now.abs_diff(upkeep.last_sync) >= SYNC_EVERY {
+        // A clock that went back a little puts nothing off.
+        let synced = upkeep.last_sync..upkeep.last_sync.saturating_add(SYNC_EVERY);
+        if done.is_ok() && !synced.contains(&now) {
             upkeep.last_sync = now;
             done = memory.sync();
         }
