@@ -77,8 +77,15 @@ fn seen_set(stand: &Stand, small: bool) -> Vec<Limit> {
     ]
 }
 
-/// Fills a set twice: once for its memory and its time as a whole, once with an eye on each insert.
-/// Upkeep does its part meanwhile, on the other core.
+/// How often a set is filled with an eye on each insert.
+const ROUNDS: usize = 4;
+
+/// Fills a set once for its memory and its time as a whole, and some times with an eye on each
+/// insert. Upkeep does its part meanwhile, on the other core.
+///
+/// The ids are the same each time, so a pause that the set makes is there each time, at the same
+/// insert, and one that only sometimes is there is the machine's: of each insert its shortest time
+/// counts.
 pub(crate) fn fill(arguments: &[String]) {
     let [entries, server, load] = arguments else { panic!("not a filler's arguments") };
     let entries: usize = entries.parse().unwrap();
@@ -92,16 +99,20 @@ pub(crate) fn fill(arguments: &[String]) {
     let took = own_time().saturating_sub(started);
     let bytes = resident("self").saturating_sub(before);
     drop(seen);
-    let (mut wall, mut own) = (Duration::ZERO, Duration::ZERO);
-    kept_up(entries, load, |seen| {
-        for n in 0..entries {
-            let (began, own_began) = (Instant::now(), own_time());
-            spend_at(seen, &mut ids, n);
-            let own_took = own_time().saturating_sub(own_began);
-            wall = wall.max(began.elapsed());
-            own = own.max(own_took);
-        }
-    });
+    let mut shortest = vec![(Duration::MAX, Duration::MAX); entries];
+    for _ in 0..ROUNDS {
+        let mut ids = Ids(1);
+        kept_up(entries, load, |seen| {
+            for (n, (own, wall)) in shortest.iter_mut().enumerate() {
+                let (began, own_began) = (Instant::now(), own_time());
+                spend_at(seen, &mut ids, n);
+                *own = own_time().saturating_sub(own_began).min(*own);
+                *wall = began.elapsed().min(*wall);
+            }
+        });
+    }
+    let own = shortest.iter().map(|(own, _)| *own).max().unwrap_or_default();
+    let wall = shortest.iter().map(|(_, wall)| *wall).max().unwrap_or_default();
     let each = |value: f64| value / entries as f64;
     println!(
         "{} {} {} {}",
