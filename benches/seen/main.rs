@@ -8,19 +8,23 @@
 //! Repeat all with `cargo bench --bench seen`, or one row with
 //! `cargo bench --bench seen -- LAYOUT ENTRIES`.
 //!
-//! Two cores of an Intel Xeon at 2.6 GHz with ten other tasks waiting for them, so that bytes are to
-//! be believed, and times to be compared within a column only (`profiling` build). On an idle one the
-//! seen-set took 370 ns an insert at 10 M, and 2.7 ms for the longest (`--bench compare`):
+//! Two cores of an Intel Xeon at 2.6 GHz that did nothing else (`profiling` build):
 //!
 //! | layout | bytes at 1 M | at 10 M | ns an insert at 1 M | at 10 M |
-//! |---|---|---|---|---|
-//! | seen-set: leaves that are ids and nothing else | 12.8 | 13.6 | 265 | 651 |
-//! | leaves of the standard library's set | 19.7 | 16.0 | 381 | 555 |
-//! | one such set a bucket, which doubles at once | 19.0 | 14.5 | 322 | 464 |
-//! | blocks of 64 ids by range | 14.5 | | 317 | |
-//! | 48 bits an id: too few to tell ids apart in small buckets | 9.8 | | 352 | |
-//! | moka: evicts | 330 | | 1711 | |
-//! | nothing | 0.3 | 0.0 | 54 | 54 |
+//! |---|--:|--:|--:|--:|
+//! | seen-set: leaves that are ids and nothing else | 12.8 | 13.6 | 163 | 371 |
+//! | leaves of the standard library's set | 19.8 | 16.0 | 281 | 354 |
+//! | one such set a bucket, which doubles at once | 19.1 | 14.5 | 146 | 309 |
+//! | blocks of 64 ids by range | 14.4 | | 169 | |
+//! | 48 bits an id: too few to tell ids apart in small buckets | 9.9 | | 171 | |
+//! | moka: evicts | 330 | | 1412 | |
+//! | nothing | 0.4 | 0.0 | 63 | 50 |
+//!
+//! At ten million, waiting for memory is the most of it: one read of a line of those 136 MB that
+//! waits for the one before takes 180 to 250 ns there, with large pages or without. Also tried at
+//! that size, and not kept: lines of 8 ids with one probe (349 ns, and more bytes where few are), runs
+//! of such lines (301 ns, 24 bytes at 1 M), tables set aside for upkeep to free (390 ns, 17 bytes), four
+//! sizes of tables between powers of two (383 ns, 16.1 bytes).
 //!
 //! Sets of the standard library hold between 10 and 21 bytes an id, by how near they are to
 //! doubling; those leaves do too. The seen-set's hold 9 to 14.
