@@ -17,14 +17,14 @@
 //!
 //! | request                       | instructions | counted again | allocations |
 //! |---|--:|--:|--:|
-//! | redeem by API                 |      505,401 |       505,261 |          43 |
-//! | redeem by form                |      589,222 |       590,768 |          57 |
-//! | forward auth, signed in       |       45,617 |        45,569 |          19 |
-//! | issue, one                    |      327,135 |       326,059 |          56 |
-//! | issue, each of a batch of 100 |      291,366 |       291,571 |          21 |
-//! | proxied GET, signed in        |       84,176 |        84,123 |          33 |
-//! | bare `verify_strict`          |      416,981 |               |             |
-//! | bare sign                     |      258,548 |               |             |
+//! | redeem by API                 |      536,049 |       536,674 |          37 |
+//! | redeem by form                |      608,512 |       609,062 |          44 |
+//! | forward auth, signed in       |       43,050 |        42,925 |          15 |
+//! | issue, one                    |      337,449 |       337,334 |          45 |
+//! | issue, each of a batch of 100 |      273,695 |       273,747 |          13 |
+//! | proxied GET, signed in        |       79,540 |        79,057 |          25 |
+//! | bare `verify_strict`          |      418,562 |               |             |
+//! | bare sign                     |      278,758 |               |             |
 //!
 //! `cargo test` runs it too, for two of the rows, and holds those to [`GUARDED`].
 
