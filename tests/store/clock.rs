@@ -236,3 +236,18 @@ async fn what_went_with_a_memory_is_not_answered_as_taken_back() {
     assert!(matches!(lost, Err(Denial::StoreUnavailable { unspent: true, .. })), "{lost:?}");
     assert_eq!(store.revoke(revocation, NOW).await, Ok(()));
 }
+
+#[tokio::test]
+async fn a_clock_that_goes_back_a_little_puts_no_sync_off() {
+    let dir = state();
+    let store = open(options(dir.path(), Durability::Process));
+    let mem = store.mem(NOW).unwrap();
+    store.tick(NOW);
+    let _ = store.spend(id(1), mem, EXPIRES, || NOW).await.unwrap();
+    let syncs = || store.status().journal_written.unwrap().syncs;
+    let before = syncs();
+    store.tick(NOW + 1);
+    assert_eq!(syncs(), before, "ten seconds are not over");
+    store.tick(NOW - 8);
+    assert_eq!(syncs(), before + 1);
+}
