@@ -27,7 +27,10 @@
     reason = "a benchmark: what goes wrong may end it"
 )]
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use divan::{Bencher, counter::ItemsCount};
@@ -130,24 +133,25 @@ fn bare_sign(bencher: Bencher<'_, '_>) {
     bencher.bench(|| key.sign(text.as_bytes()));
 }
 
-/// 64 tasks, each with one token after another: on so many threads, with so many lanes. Each
-/// does as much between two as a request does.
+/// 64 tasks, each with one token after another: on so many threads, with so many verifiers, of
+/// which a thread always takes the same. Each does as much between two as a request does.
 #[divan::bench(args = [(1, 1), (2, 1), (2, 2)], sample_count = 20)]
-fn threads_and_lanes(bencher: Bencher<'_, '_>, (threads, lanes): (usize, usize)) {
+fn threads_and_verifiers(bencher: Bencher<'_, '_>, (threads, lanes): (usize, usize)) {
     const TASKS: usize = 64;
     const EACH: usize = 20;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(threads).build().unwrap();
     let ring = Arc::new(keyring());
     let token: Arc<str> = tokens(&ring, 1).remove(0).into();
-    let verifier = Arc::new(Verifier::new(lanes, &Metrics::default()));
+    let metrics = Metrics::default();
+    let verifiers: Arc<[Verifier]> = (0..lanes).map(|_| Verifier::new(&metrics)).collect();
     bencher.counter(ItemsCount::new(TASKS * EACH)).bench(|| {
         let task = || {
-            let (ring, token, verifier) = (ring.clone(), token.clone(), verifier.clone());
+            let (ring, token, verifiers) = (ring.clone(), token.clone(), verifiers.clone());
             runtime.spawn(async move {
                 for _ in 0..EACH {
                     let unproven = ring.read(Presented::new(&token).unwrap()).unwrap();
-                    verifier.prove(unproven).await.unwrap().verified().unwrap();
+                    own(&verifiers).prove(unproven).await.unwrap().verified().unwrap();
                     let busy =
                         (0..2_000_u64).fold(1, |so_far, next| divan::black_box(so_far ^ next));
                     divan::black_box(busy);
@@ -162,4 +166,13 @@ fn threads_and_lanes(bencher: Bencher<'_, '_>, (threads, lanes): (usize, usize))
             }
         });
     });
+}
+
+/// This thread's.
+fn own(verifiers: &[Verifier]) -> &Verifier {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+    }
+    &verifiers[THREAD.with(|thread| *thread) % verifiers.len()]
 }

@@ -27,7 +27,8 @@ use crate::{
     },
     gate::{caller::Caller, password::Decoy, peer::PeerKeys, secret::Secret},
     ops::{
-        clock::Clock, entropy, metrics::Metrics, passwords::Passwords, shutdown, verifier::Verifier,
+        clock::Clock, entropy, metrics::Metrics, passwords::Passwords, shutdown, signer::Signer,
+        verifier::Verifier,
     },
     store::{directory::Directory, keys::Watch},
 };
@@ -95,7 +96,8 @@ pub async fn start(
     store.listen().await;
     let gate = Arc::new(Gate {
         passwords: open_passwords(&config, &metrics),
-        verifier: Verifier::new(1, &metrics),
+        verifier: Verifier::new(&metrics),
+        signer: Signer::new(&metrics),
         keys: ArcSwap::from_pointee(Keys::new(ring, sessions)),
         store,
         clock,
@@ -172,14 +174,16 @@ fn alike(
 fn public_answer(gate: Arc<Gate>, others_wait: watch::Receiver<bool>) -> Answer {
     Arc::new(move |peer, request| {
         let is_peers = route::is_peers(request.uri().path());
-        let mut waits = (!is_peers && !*others_wait.borrow()).then(|| others_wait.clone());
+        let waits = !is_peers && !*others_wait.borrow();
         // From here on it is under way, whenever it is looked at.
         let answering = route::answer(gate.clone(), peer, request);
+        if !waits {
+            return Box::pin(answering);
+        }
+        let mut others_wait = others_wait.clone();
         Box::pin(async move {
-            if let Some(caught_up) = &mut waits {
-                // An error says that the sender is gone: it was sent before.
-                let _ = caught_up.wait_for(|caught_up| *caught_up).await;
-            }
+            // An error says that the sender is gone: it was sent before.
+            let _ = others_wait.wait_for(|caught_up| *caught_up).await;
             answering.await
         })
     })

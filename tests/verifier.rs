@@ -1,4 +1,5 @@
-//! A crowd at the front door: signatures are checked together, and each token has its own answer.
+//! A crowd at the front door: signatures are checked together, and made together, and each has its
+//! own answer.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
@@ -6,8 +7,11 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::json;
-use support::gate::{BILLING, Gate};
+use serde_json::{Value, json};
+use support::{
+    gate::{BILLING, Gate},
+    tokens::claims_of,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -20,11 +24,16 @@ fn forged(token: &str, other: &str) -> String {
     format!("{}.{}", token.rsplit_once('.').unwrap().0, other.rsplit_once('.').unwrap().1)
 }
 
-/// A request whose answer is read to the end of the connection.
+/// A redemption.
 fn request(token: &str) -> String {
-    let body = json!({ "token": token }).to_string();
+    post("/v1/redeem", &json!({ "token": token }))
+}
+
+/// A request whose answer is read to the end of the connection.
+fn post(path: &str, body: &Value) -> String {
+    let body = body.to_string();
     format!(
-        "POST /v1/redeem HTTP/1.1\r\nHost: gate\r\nConnection: close\r\nAuthorization: Bearer \
+        "POST {path} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\nAuthorization: Bearer \
          {BILLING}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
@@ -32,8 +41,13 @@ fn request(token: &str) -> String {
 
 /// How many checks there were of at most so many signatures; `+Inf` for all.
 async fn checks(gate: &Gate, at_most: &str) -> usize {
+    times(gate, "oncegate_verify_batch_size", at_most).await
+}
+
+/// How often there were at most so many at a time.
+async fn times(gate: &Gate, metric: &str, at_most: &str) -> usize {
     let text = gate.admin().get("/metrics").await.text().to_owned();
-    let name = format!("oncegate_verify_batch_size_bucket{{le=\"{at_most}\"}} ");
+    let name = format!("{metric}_bucket{{le=\"{at_most}\"}} ");
     text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
 }
 
@@ -138,4 +152,58 @@ async fn who_hangs_up_takes_nobody_along() {
     let link = gate.link(json!({})).await;
     let answers = all_at_once(&gate, &[request(&link.token)]).await;
     assert!(answers[0].starts_with("HTTP/1.1 200 "), "{}", answers[0]);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_crowd_of_links_is_signed_together_and_each_is_whose_it_was_asked_for() {
+    let gate = Gate::start().await;
+    let ask = |number| post("/v1/links", &json!({ "user": format!("user{number}") }));
+    let asked: Vec<String> = (0..CROWD).map(ask).collect();
+    let answers = all_at_once(&gate, &asked).await;
+    let mut tokens = Vec::new();
+    for (number, answer) in answers.iter().enumerate() {
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 201 "), "{answer}");
+        let link: Value = serde_json::from_str(body).unwrap();
+        let token = link["token"].as_str().unwrap().to_owned();
+        let claims = claims_of(&token);
+        assert_eq!(claims["sub"], format!("user{number}"));
+        assert_eq!(claims["jti"], link["id"]);
+        tokens.push(token);
+    }
+    let (alone, all) = (
+        times(&gate, "oncegate_sign_batch_size", "1.0").await,
+        times(&gate, "oncegate_sign_batch_size", "+Inf").await,
+    );
+    assert!(all - alone >= 1, "none of {all} times more than one was signed");
+    let used: Vec<_> = tokens.iter().map(|token| request(token)).collect();
+    for (number, answer) in all_at_once(&gate, &used).await.iter().enumerate() {
+        assert!(answer.contains(&format!("\"user\":\"user{number}\"")), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn who_asks_for_a_link_and_hangs_up_takes_nobody_along() {
+    let gate = Gate::start().await;
+    let api = gate.running.as_ref().unwrap().api;
+    let mut waiting = Vec::new();
+    for number in 0..60 {
+        let mut stream = TcpStream::connect(api).await.unwrap();
+        let ask = post("/v1/links", &json!({ "user": format!("user{number}") }));
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        // Every third resets its connection as soon as its request is written.
+        if number % 3 == 0 {
+            stream.set_zero_linger().unwrap();
+            drop(stream);
+        } else {
+            waiting.push(stream);
+        }
+    }
+    assert_eq!(waiting.len(), 40);
+    for mut stream in waiting {
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        tokio::time::timeout(Duration::from_secs(60), read).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    }
 }

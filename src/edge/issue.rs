@@ -20,13 +20,11 @@ use crate::{
         link,
         policy::{self, Ask},
         site::Site,
-        token::LinkClaims,
+        token::{self, LinkClaims},
     },
-    ops::{audit, clock::rfc3339, entropy, metrics::IssuedBy, telemetry},
+    ops::{audit, clock::rfc3339, entropy, metrics::IssuedBy, signer},
 };
 
-/// How many links of a batch are signed before others have their turn: half a millisecond.
-const AT_A_TIME: usize = 32;
 /// About how many bytes a link has in an answer, rather too many: an answer that outgrew its room
 /// would be copied, a megabyte at a time.
 const LINK: usize = 1_280;
@@ -38,7 +36,7 @@ pub(super) async fn link(call: &Call<'_>, value: Value) -> Result<Response<Body>
     let ask = ask(value)?;
     call.limiter()?.take_one()?;
     let ask = Ask { user: subject::of_native(call, &ask.user).await?, ..ask };
-    let issued = issue(call, ask, TokenId::from_bytes(entropy::id()))?;
+    let issued = issue(call, ask, TokenId::from_bytes(entropy::id())).await?;
     let mut body = Written::with_capacity(LINK);
     write(&mut body, &issued);
     Ok(respond::typed(StatusCode::CREATED, "application/json", body.into_bytes()))
@@ -61,7 +59,7 @@ pub(super) async fn batch(call: &Call<'_>, value: Value) -> Result<Response<Body
     let mut body = Written::with_capacity(asked.len() * LINK);
     let mut asks = looked_up(call, asked).await.into_iter();
     while asks.len() > 0 {
-        telemetry::together(|| sign(call, asks.by_ref().take(AT_A_TIME), &mut body));
+        sign(call, asks.by_ref().take(signer::MOST), &mut body);
         yield_now().await;
     }
     body.raw("]");
@@ -84,9 +82,10 @@ async fn looked_up(call: &Call<'_>, asked: Vec<Value>) -> Vec<Result<Ask, Denial
 fn sign(call: &Call<'_>, asks: impl Iterator<Item = Result<Ask, Denial>>, body: &mut Written) {
     let id = || TokenId::from_bytes(entropy::id());
     let drafts: Vec<_> = asks.map(|ask| ask.and_then(|ask| Draft::of(call, ask, id()))).collect();
-    let links = drafts.iter().filter_map(|draft| draft.as_ref().ok());
-    let mut tokens =
-        call.gate.keys.load().ring.sign_all(links.map(|draft| &draft.claims)).into_iter();
+    let keys = call.gate.keys.load();
+    let links =
+        drafts.iter().filter_map(|draft| Some(keys.ring.link(&draft.as_ref().ok()?.claims)));
+    let mut tokens = token::sign(links.collect()).into_iter();
     for draft in drafts {
         body.raw(if body.is_empty() { "[" } else { "," });
         let issued = draft.and_then(|draft| {
@@ -135,9 +134,10 @@ struct Draft {
 
 /// From what is asked, in whichever dialect, to the signed link. `id` is random, and of this link
 /// alone.
-pub(super) fn issue(call: &Call<'_>, ask: Ask, id: TokenId) -> Result<Issued, Denial> {
+pub(super) async fn issue(call: &Call<'_>, ask: Ask, id: TokenId) -> Result<Issued, Denial> {
     let draft = Draft::of(call, ask, id)?;
-    let token = call.gate.keys.load().ring.sign(&draft.claims);
+    let link = call.gate.keys.load().ring.link(&draft.claims);
+    let token = call.gate.signer.sign(link).await?;
     draft.with(call, token)
 }
 

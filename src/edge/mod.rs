@@ -39,7 +39,7 @@ use crate::{
         site::{Site, Visited},
     },
     ops::{
-        clock::Clock, metrics::Metrics, passwords::Passwords, shutdown::Shutdown,
+        clock::Clock, metrics::Metrics, passwords::Passwords, shutdown::Shutdown, signer::Signer,
         verifier::Verifier,
     },
     store::{Store, directory::Directory},
@@ -115,6 +115,8 @@ pub struct Gate {
     pub passwords: Passwords,
     /// Checks signatures of tokens.
     pub verifier: Verifier,
+    /// Signs links.
+    pub signer: Signer,
     /// How fast each caller may ask, by its name.
     pub limiters: HashMap<String, Limiter>,
     /// Redemptions under way, whoever hung up, and whatever may yet ask the store for something:

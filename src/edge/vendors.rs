@@ -137,7 +137,7 @@ async fn granted(
             ask.user.clone_from(&subject.user);
             ask.site = Some(rules.site.clone());
             let id = TokenId::from_bytes(entropy::id());
-            let issued = issue::issue(call, ask, id)?;
+            let issued = issue::issue(call, ask, id).await?;
             vendor.write(
                 format,
                 &Outcome::Link(Granted {

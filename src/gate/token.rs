@@ -23,14 +23,15 @@ use crate::gate::{
     id::{MemoryId, TokenId},
     keyring::{Keyring, PublicKey},
     page::Page,
-    token::header::Headers,
 };
 
 pub(crate) mod header;
 mod proof;
+mod unsigned;
 
 pub use header::LINK_BEGINS;
 pub use proof::{Proved, Proven, Unproven, prove};
+pub use unsigned::{Unsigned, sign};
 
 /// The most bytes a token may have.
 pub const MAX_TOKEN: usize = 4096;
@@ -230,61 +231,11 @@ impl Verified {
 }
 
 impl Keyring {
-    /// Signs a link. That the claims keep their bounds (the user's length, the token's size) is
-    /// the issuer's to see to: [`Keyring::verify`] refuses what does not.
-    pub fn sign(&self, claims: &LinkClaims) -> String {
-        self.sign_as(|headers| &headers.link, claims)
-    }
-
-    /// Signs many links, in their order: each as [`Keyring::sign`] does, and sooner than so many
-    /// calls of that would.
-    pub fn sign_all<'a>(&self, claims: impl Iterator<Item = &'a LinkClaims>) -> Vec<String> {
-        let tokens: Vec<_> =
-            claims.map(|claims| self.unsigned(|headers| &headers.link, claims)).collect();
-        let signatures = self.current().sign_all(&tokens);
-        tokens.into_iter().zip(&signatures).map(|(token, by)| signed(token, by)).collect()
-    }
-
-    /// Signs what the upstream is told about who is signed in.
-    pub fn sign_assertion(&self, claims: &AssertionClaims) -> String {
-        self.sign_as(|headers| &headers.assertion, claims)
-    }
-
-    /// Signs what the upstream's callback is told about who signs in.
-    pub fn sign_login_assertion(&self, claims: &LoginAssertionClaims) -> String {
-        self.sign_as(|headers| &headers.login, claims)
-    }
-
     /// The public keys as a JWK set (RFC 7517, 5), in JSON: current, next, previous.
     pub fn jwks(&self) -> String {
         serde_json::to_string(&JwkSet { keys: self.public_keys().map(jwk).collect() })
             .unwrap_or_default()
     }
-
-    fn sign_as(&self, header: fn(&Headers) -> &str, claims: &impl Serialize) -> String {
-        let token = self.unsigned(header, claims);
-        let signature = self.current().sign(token.as_bytes());
-        signed(token, &signature)
-    }
-
-    /// Header and claims: what is signed.
-    fn unsigned(&self, header: fn(&Headers) -> &str, claims: &impl Serialize) -> String {
-        let claims = json(claims);
-        let header = header(self.current().public().headers());
-        // 86 characters are a signature; four are what three bytes become.
-        let mut token = String::with_capacity(header.len() + claims.len() / 3 * 4 + 4 + 88);
-        token.push_str(header);
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
-        token
-    }
-}
-
-/// The token of what is signed, and its signature.
-fn signed(mut token: String, signature: &[u8; 64]) -> String {
-    token.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-    token
 }
 
 /// The alphabet of base64url, and the dot between the parts.
@@ -310,14 +261,6 @@ fn page<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Page>, D::E
 /// Canonical base64url: no padding, no trailing bits, no other character.
 fn decode(part: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(part).ok()
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    // With room for those of most links: it does not grow.
-    let mut json = Vec::with_capacity(512);
-    #[expect(clippy::expect_used, reason = "texts, numbers and maps of them always serialise")]
-    serde_json::to_writer(&mut json, value).expect("claims are plain JSON");
-    json
 }
 
 fn jwk(key: &PublicKey) -> Jwk {

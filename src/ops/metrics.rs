@@ -33,6 +33,8 @@ pub struct Metrics {
     pub passwords_refused: Family<Why, Counter>,
     /// Signatures of tokens, and how many were checked at a time.
     pub verifications: Verifications,
+    /// How many links asked for one by one were signed at a time.
+    pub signed: Sizes,
     /// Open connections.
     pub connections: Family<Listener, Gauge>,
     /// Connections that came to nothing before their first request, by reason.
@@ -276,6 +278,7 @@ impl Metrics {
         all.register("verify_batch_size", "Signatures checked at a time", sizes.0.clone());
         all.register("verify_batches_split", "Batches not all good, checked again", splits.clone());
         all.register("verify_batch_limit", "Most checked at a time, for now", limit.clone());
+        all.register("sign_batch_size", "Links signed at a time", self.signed.0.clone());
         all.register("connections", "Open connections", self.connections.clone());
         all.register(
             "connections_unserved",

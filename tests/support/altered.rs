@@ -19,6 +19,7 @@ use oncegate::{
         entropy,
         metrics::Metrics,
         shutdown::{self, Trigger},
+        signer::Signer,
         verifier::Verifier,
     },
     store::{
@@ -58,7 +59,8 @@ impl Altered {
             first_uses: edge::redeem::FirstUses::default(),
             directory: original.directory.clone(),
             passwords: original.passwords.clone(),
-            verifier: Verifier::new(1, &Metrics::default()),
+            verifier: Verifier::new(&Metrics::default()),
+            signer: Signer::new(&Metrics::default()),
             limiters: limiters.collect(),
             spending: tokio_util::task::TaskTracker::new(),
             shutdown: shutdown.clone(),

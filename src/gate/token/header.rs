@@ -43,7 +43,7 @@ impl Headers {
     pub(crate) fn of(kid: &str) -> Self {
         let of = |typ: &'static str| {
             let header = Header { alg: ALG.into(), typ: typ.into(), kid: kid.into() };
-            URL_SAFE_NO_PAD.encode(super::json(&header))
+            URL_SAFE_NO_PAD.encode(super::unsigned::json(&header))
         };
         Self { link: of(LINK), assertion: of(ASSERTION), login: of(LOGIN) }
     }

@@ -72,7 +72,7 @@ fn comes_in(waits: &mut Waits<'_>) {
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn a_lone_token_is_checked_at_once() {
     let (ring, metrics) = (keyring(), Metrics::default());
-    let verifier = Verifier::new(1, &metrics);
+    let verifier = Verifier::new(&metrics);
     let begun = tokio::time::Instant::now();
     assert_eq!(user(verifier.prove(token(&ring, "joe", false)).await), Ok("joe".into()));
     assert_eq!(user(verifier.prove(token(&ring, "joe", true)).await), Err(Denial::BadSignature));
@@ -100,27 +100,17 @@ async fn crowd(verifier: Arc<Verifier>) {
 #[tokio::test(flavor = "current_thread")]
 async fn a_crowd_is_checked_together_and_each_is_told_its_own_verdict() {
     let metrics = Metrics::default();
-    crowd(Arc::new(Verifier::new(1, &metrics))).await;
+    crowd(Arc::new(Verifier::new(&metrics))).await;
     assert!(metrics.verifications.splits.get() >= 1);
     // Those that came first were 64; forged ones in them made the next fewer.
     assert!(at_most(&metrics, "+Inf") - at_most(&metrics, "32.0") >= 1, "{}", metrics.render());
     assert!(limit(&metrics) < 64);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_two_threads_each_is_told_its_own_verdict_too() {
-    for lanes in [1, 2] {
-        let verifier = Arc::new(Verifier::new(lanes, &Metrics::default()));
-        for _ in 0..20 {
-            crowd(verifier.clone()).await;
-        }
-    }
-}
-
 #[tokio::test(flavor = "current_thread")]
 async fn after_a_flood_full_crowds_return() {
     let metrics = Metrics::default();
-    let (ring, verifier) = (keyring(), Verifier::new(1, &metrics));
+    let (ring, verifier) = (keyring(), Verifier::new(&metrics));
     let together = |number: usize, forged: bool| {
         let each = (0..number).map(|_| verifier.prove(token(&ring, "joe", forged)));
         futures_util::future::join_all(each.collect::<Vec<_>>())
@@ -137,76 +127,8 @@ async fn after_a_flood_full_crowds_return() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn who_goes_away_takes_nobody_along_whatever_it_was_doing() {
-    let (ring, metrics) = (keyring(), Metrics::default());
-    let verifier = Verifier::new(1, &metrics);
-    let comes = |name: &str| -> Waits<'_> { Box::pin(verifier.prove(token(&ring, name, false))) };
-    let (mut first, mut second, mut third, mut last) =
-        (comes("first"), comes("second"), comes("third"), comes("last"));
-    for one in [&mut first, &mut second, &mut third, &mut last] {
-        comes_in(one);
-    }
-    // It leads; then the lead is passed to the second, which goes before it learns of that; the
-    // third leads then.
-    drop(first);
-    drop(second);
-    let (third, last) = tokio::join!(third, last);
-    assert_eq!((user(third), user(last)), (Ok("third".into()), Ok("last".into())));
-    assert_eq!(user(comes("another").await), Ok("another".into()));
-    // Two were checked together, one alone: who went away cost nothing.
-    assert_eq!((at_most(&metrics, "1.0"), at_most(&metrics, "2.0")), (1, 2));
-    assert_eq!(
-        metrics
-            .render()
-            .lines()
-            .filter(|line| *line == "oncegate_verify_batch_size_sum 3.0")
-            .count(),
-        1
-    );
-}
-
-#[tokio::test(flavor = "current_thread")]
-async fn ten_thousand_may_go_away_at_once() {
-    let (ring, verifier) = (keyring(), Verifier::new(1, &Metrics::default()));
-    let one = ring.sign_assertion(&crate::gate::token::AssertionClaims {
-        iss: "x".into(),
-        aud: "x".into(),
-        sub: "x".into(),
-        act: Actor { sub: "x".into() },
-        ctx: None,
-        iat: 1,
-        exp: 2,
-    });
-    let comes = || -> Waits<'_> {
-        let token = ring.read(Presented::new(&one).unwrap()).unwrap();
-        Box::pin(verifier.prove(token))
-    };
-    let mut all: Vec<_> = (0..10_000).map(|_| comes()).collect();
-    all.iter_mut().for_each(comes_in);
-    let leader = all.remove(0);
-    drop(all);
-    drop(leader);
-    assert!(verifier.0[0].line().waiting.is_empty());
-    assert_eq!(user(comes().await), Err(Denial::WrongType("an assertion")));
-}
-
-#[tokio::test(flavor = "current_thread")]
-async fn a_crowd_that_comes_to_nothing_is_refused_and_the_next_is_checked() {
-    let (ring, verifier) = (keyring(), Verifier::new(1, &Metrics::default()));
-    let comes = |name: &str| -> Waits<'_> { Box::pin(verifier.prove(token(&ring, name, false))) };
-    let (mut leader, mut waits) = (comes("leader"), comes("waits"));
-    comes_in(&mut leader);
-    comes_in(&mut waits);
-    // As if the check had panicked, with those in hand who wait.
-    drop(verifier.0[0].company());
-    assert!(matches!(waits.await, Err(Denial::Internal(_))));
-    assert_eq!(user(leader.await), Ok("leader".into()));
-    assert_eq!(user(comes("next").await), Ok("next".into()));
-}
-
-#[tokio::test(flavor = "current_thread")]
 async fn a_token_is_judged_by_the_keyring_that_read_it() {
-    let verifier = Verifier::new(1, &Metrics::default());
+    let verifier = Verifier::new(&Metrics::default());
     let mut all: Vec<Waits<'_>> = Vec::new();
     for _ in 0..3 {
         // The ring is gone when the crowd is checked.
