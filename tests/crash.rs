@@ -1,5 +1,6 @@
-//! `kill -9` at any moment: nothing that was acknowledged is admitted again, and what was never
-//! tried still works. The real binary, on a state directory that outlives it.
+//! `kill -9` at any moment: nothing that was acknowledged is admitted again, what was never tried
+//! still works, and the log says all that was decided. The real binary, on a state directory that
+//! outlives it.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,9 +12,12 @@
 
 mod support;
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use support::{
@@ -63,6 +67,7 @@ async fn a_store_in_memory_admits_nothing_from_before_a_kill() {
 /// What became of a link, as far as its user knows.
 #[derive(Debug, Clone, Default)]
 struct Tried {
+    id: String,
     token: String,
     /// Something was sent, and is perhaps spent.
     sent: bool,
@@ -85,6 +90,7 @@ impl Links {
         let mut links = self.0.lock().unwrap();
         let before = links.len();
         links.extend(new.as_array().unwrap().iter().map(|link| Tried {
+            id: link["id"].as_str().unwrap().to_owned(),
             token: link["token"].as_str().unwrap().to_owned(),
             ..Tried::default()
         }));
@@ -148,9 +154,10 @@ async fn survive(cycles: usize, once: &str) {
     process.kill();
 }
 
-/// Starts a gate, and kills it at some moment of its work.
+/// Starts a gate, and kills it at some moment of its work. All that it has answered is in its log.
 async fn work_and_kill(home: &Home, dice: &mut Dice, links: &Links) {
-    let (process, at) = home.start().await;
+    let mut process = home.spawn_with(&[("ONCEGATE_LOG", "audit=info,oncegate::app=info")]);
+    let at = process.ready().await;
     let (answers, enough) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
     let wanted = 1 + dice.below(120);
     let mut loaders = JoinSet::new();
@@ -168,10 +175,25 @@ async fn work_and_kill(home: &Home, dice: &mut Dice, links: &Links) {
         });
     }
     tokio::time::timeout(PATIENCE, enough.notified()).await.expect("some answers");
-    process.kill();
+    let log = process.killed().await;
     while let Some(done) = loaders.join_next().await {
         done.unwrap();
     }
+    let said: HashSet<_> = log.lines().filter_map(decision).collect();
+    let links = links.0.lock().unwrap();
+    for Tried { id, admitted, .. } in &*links {
+        let says = |event: &str| said.contains(&(event.to_owned(), id.clone()));
+        assert!(says("issue"), "{id} was issued, and the log does not say so:\n{log}");
+        assert!(*admitted == 0 || says("redeem"), "{id} was used, and the log does not say so");
+    }
+    assert!(!links.is_empty());
+}
+
+/// What a line of the log says was decided, and of which link; none of a line that was cut off.
+fn decision(line: &str) -> Option<(String, String)> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let text = |name: &str| Some(line[name].as_str()?.to_owned());
+    Some((text("event")?, text("id")?))
 }
 
 /// Asks for links and uses most of them: once, twice, or by two at the same time.

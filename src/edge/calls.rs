@@ -69,12 +69,11 @@ pub(super) async fn redeem(call: &Call<'_>, value: Value) -> Result<Response<Bod
     let site = own_site(call, verified.claims(), asked.site.as_deref())?;
     let by = Presenter { client: asked.ip, next: None };
     let (gate, intake) = (call.gate.clone(), call.intake.clone());
-    // On a task of its own: what is spent is also recorded and audited, whoever hangs up.
-    let spent = call.gate.spending.spawn(async move {
+    let admission = redeem::to_its_end(call.gate, async move {
         let judged = redeem::judge(&gate, &site, &by, verified)?;
         redeem::spend(&gate, &intake, &by, judged).await
-    });
-    let admission = spent.await.map_err(|error| Denial::Internal(error.to_string()))??;
+    })
+    .await?;
     Ok(respond::json(StatusCode::OK, &Redeemed::of(admission.into_claims())))
 }
 

@@ -36,7 +36,7 @@ use crate::{
         seldom::Seldom,
         stream::Holding,
     },
-    ops::shutdown::Shutdown,
+    ops::{shutdown::Shutdown, telemetry},
 };
 
 /// The most bytes of a request's head.
@@ -106,7 +106,8 @@ where
         }
         let answer = answer(reached, request);
         async move {
-            let mut response = answer.await;
+            // It is in the log before anybody knows of it; and it leaves with others' answers.
+            let mut response = telemetry::together(answer).await;
             if version == HttpVersion::One
                 && (is_over || near.is_triggered())
                 && response.status() != StatusCode::SWITCHING_PROTOCOLS

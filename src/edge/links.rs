@@ -163,18 +163,18 @@ async fn next(opened: &Opened, body: Incoming) -> Result<Option<String>, Denial>
     }
 }
 
-/// Spends and admits on a task of its own: it runs to its end even if the client goes away.
+/// Spends and admits.
 async fn spend(
     opened: Arc<Opened>,
     by: Presenter,
     judged: Judged,
 ) -> Result<Response<Body>, Refusal> {
-    let spending = opened.gate.spending.clone();
-    let task = spending.spawn(async move {
+    let gate = opened.gate.clone();
+    redeem::to_its_end(&gate, async move {
         let admission = redeem::spend(&opened.gate, &opened.intake, &by, judged).await?;
         Ok(admit(&opened, &admission).await?)
-    });
-    task.await.map_err(|error| Denial::Internal(error.to_string()))?
+    })
+    .await
 }
 
 /// What an admission brings: the gate's own session, or the application's.

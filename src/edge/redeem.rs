@@ -1,6 +1,6 @@
 //! Verified, judged, spent, admitted: the one way of a token, whatever form it came in.
 
-use std::fmt;
+use std::{fmt, future::Future};
 
 use quick_cache::sync::Cache;
 
@@ -17,6 +17,7 @@ use crate::{
     ops::{
         audit,
         metrics::{At, Code},
+        telemetry,
     },
     store::Use,
 };
@@ -94,7 +95,19 @@ pub async fn unspent(gate: &Gate, by: &Presenter, judged: Judged) -> Result<Judg
     }
 }
 
-/// Spends the token, and admits. Run it where nobody's hanging up can stop it half-way.
+/// Does something on a task of its own: it is done to its end, and in the log, whoever hangs up.
+///
+/// # Errors
+/// What it refuses; [`Denial::Internal`] if it panics.
+pub async fn to_its_end<T: Send + 'static>(
+    gate: &Gate,
+    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Refusal> {
+    let done = gate.spending.spawn(telemetry::together(work)).await;
+    done.map_err(|error| Denial::Internal(error.to_string()))?
+}
+
+/// Spends the token, and admits. To be done [`to_its_end`].
 ///
 /// # Errors
 /// What the store refuses: [`Denial::AlreadyUsed`], [`Denial::Fenced`], [`Denial::Expired`],

@@ -25,7 +25,7 @@ pub fn init(filter: Option<&str>) {
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         registry.with(lines.with_target(false)).try_init()
     } else {
-        registry.with(lines::JsonLines).try_init()
+        registry.with(lines::JsonLines::default()).try_init()
     };
 }
 

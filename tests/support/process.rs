@@ -203,6 +203,12 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// SIGKILL: all that it had said.
+    pub async fn killed(mut self) -> String {
+        self.child.kill().unwrap();
+        self.ended().await.1
+    }
+
     /// SIGTERM.
     pub fn terminate(&self) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
