@@ -24,6 +24,7 @@ use crate::{
         upgrade::Upgrade,
     },
     gate::{denial::Denial, site::Upstream},
+    ops::yielding::yield_to_the_ready,
 };
 
 /// How long an upstream may take.
@@ -178,6 +179,8 @@ impl Upstreams {
     ) -> Result<(Response<Incoming>, Lease), Failure> {
         let unknown = || Failure::Broken(format!("{} is not open", upstream.authority));
         let pool = self.pools.to(upstream).ok_or_else(unknown)?;
+        // Those who are as far ask the upstream one right after the other.
+        yield_to_the_ready().await;
         let (response, lease) = loop {
             let mut lease = match pool.idle() {
                 Some(lease) => lease,
