@@ -6,6 +6,7 @@ use std::{
     io::Read as _,
     net::SocketAddr,
     process::Command,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -14,9 +15,10 @@ use bytes::Bytes;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
-    Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn,
+    Request, Response, StatusCode, body::Incoming, client, server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 
 use crate::machine::{Cores, Process, free_address, own_time, pin};
 
@@ -31,10 +33,12 @@ pub(crate) enum Work {
     Verify,
     /// One `sign` of a message as long as a link's.
     Sign,
+    /// hyper's own client passes it on as it is, by one connection for each that is here.
+    PassOn,
 }
 
 impl Work {
-    const ALL: [Self; 3] = [Self::Nothing, Self::Verify, Self::Sign];
+    pub(crate) const ALL: [Self; 4] = [Self::Nothing, Self::Verify, Self::Sign, Self::PassOn];
 
     /// What the table calls it.
     pub(crate) fn name(self) -> &'static str {
@@ -42,6 +46,7 @@ impl Work {
             Self::Nothing => "bare hyper",
             Self::Verify => "bare hyper + verify_strict",
             Self::Sign => "bare hyper + sign",
+            Self::PassOn => "bare hyper + hyper's client",
         }
     }
 }
@@ -54,7 +59,7 @@ pub(crate) struct Floor {
 }
 
 impl Floor {
-    /// Starts one. `key` verifies; `message` is what is signed.
+    /// Starts one. `key` verifies; `message` is what is signed, or where it is passed on to.
     pub(crate) fn start(cores: Cores, work: Work, key: &[u8; 32], message: &str) -> Self {
         let at = free_address();
         let mut command = Command::new(std::env::current_exe().unwrap());
@@ -89,12 +94,35 @@ pub(crate) fn serve(arguments: &[String]) {
             let Ok((stream, _)) = listener.accept().await else { continue };
             stream.set_nodelay(true).unwrap();
             let signing = signing.clone();
+            let io = TokioIo::new(stream);
+            if work == Work::PassOn {
+                tokio::task::spawn_local(pass_on(io, message));
+                continue;
+            }
             let service =
                 service_fn(move |request| answer(request, work, key, signing.clone(), message));
-            let io = TokioIo::new(stream);
             tokio::task::spawn_local(http1::Builder::new().serve_connection(io, service));
         }
     });
+}
+
+async fn pass_on(io: TokioIo<TcpStream>, to: &str) {
+    let upstream = TcpStream::connect(to).await.unwrap();
+    upstream.set_nodelay(true).unwrap();
+    let (send, connection) = client::conn::http1::handshake(TokioIo::new(upstream)).await.unwrap();
+    tokio::task::spawn_local(connection);
+    // One request at a time, so never contended.
+    let send = Rc::new(tokio::sync::Mutex::new(send));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let send = send.clone();
+        async move {
+            let mut send = send.lock().await;
+            send.ready().await?;
+            send.send_request(request).await
+        }
+    });
+    // Who hangs up is gone.
+    let _ = http1::Builder::new().serve_connection(io, service).await;
 }
 
 fn listening(at: SocketAddr) -> tokio::net::TcpListener {
@@ -132,6 +160,7 @@ async fn answer(
             let signature = signing.sign(message.as_bytes());
             (StatusCode::OK, Bytes::from(URL_SAFE_NO_PAD.encode(signature.to_bytes())))
         }
+        Work::PassOn => unreachable!("it does not answer itself"),
     };
     let mut response = Response::new(Full::from(answer));
     *response.status_mut() = status;

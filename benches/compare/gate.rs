@@ -14,7 +14,7 @@ use oncegate::{gate::caller::KeyHash, ops::entropy, store::keys};
 
 use crate::{
     answer::ask,
-    machine::{Cores, Process, free_address, pause},
+    machine::{Process, free_address, pause},
     requests,
 };
 
@@ -91,8 +91,31 @@ rate = "4000000/s"
         home
     }
 
+    /// Makes two each other's peers: each keeps its own links, and knows the other's keys.
+    pub(crate) fn pair(homes: &[Self; 2]) {
+        let names = ["first", "second"];
+        let peer = |(name, home): (&str, &Self)| format!("{name} = \"http://{}\"", home.public);
+        let peers = names.into_iter().zip(homes).map(peer).collect::<Vec<_>>().join(", ");
+        for (name, home) in names.into_iter().zip(homes) {
+            let file = home.dir.join("oncegate.toml");
+            let text = fs::read_to_string(&file)
+                .unwrap()
+                .replacen(&format!("name = \"{NAME}\""), &format!("name = \"{name}\""), 1)
+                .replacen("[once]\n", &format!("[once]\npeers = {{ {peers} }}\n"), 1);
+            fs::write(file, text).unwrap();
+        }
+        let [from, to] = homes.each_ref().map(|home| home.dir.join("keys"));
+        fs::remove_dir_all(&to).unwrap();
+        fs::create_dir(&to).unwrap();
+        fs::set_permissions(&to, fs::metadata(&from).unwrap().permissions()).unwrap();
+        for key in fs::read_dir(from).unwrap() {
+            let key = key.unwrap();
+            fs::copy(key.path(), to.join(key.file_name())).unwrap();
+        }
+    }
+
     /// Starts a gate here, without waiting for it.
-    pub(crate) fn spawn(&self, cores: Cores) -> Process {
+    pub(crate) fn spawn(&self, core: usize) -> Process {
         let log = fs::File::options().append(true).create(true).open(self.dir.join("log")).unwrap();
         let mut words =
             self.under.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_oncegate")]);
@@ -101,13 +124,13 @@ rate = "4000000/s"
         command.stdout(Stdio::null()).stderr(log);
         // What the bench's own environment says of logs is not what is measured.
         command.env_remove("ONCEGATE_LOG");
-        Process::on_core(cores.server, "oncegate", command)
+        Process::on_core(core, "oncegate", command)
     }
 
     /// Starts a gate here, and waits for its first answer; how long that took.
-    pub(crate) fn start(self, cores: Cores) -> (Gate, Duration) {
+    pub(crate) fn start(self, core: usize) -> (Gate, Duration) {
         let started = Instant::now();
-        let process = self.spawn(cores);
+        let process = self.spawn(core);
         loop {
             let answer = ask(self.public, &requests::keys());
             if answer.is_some_and(|answer| answer.head.status == 200) {

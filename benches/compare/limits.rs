@@ -174,7 +174,7 @@ fn empty(stand: &Stand, small: bool) -> Vec<Limit> {
     let mut memory = Vec::new();
     for n in 0..if small { 1 } else { 9 } {
         let home = Home::new(&stand.folder(&format!("empty-{n}")), "", None);
-        let (gate, took) = home.start(stand.cores);
+        let (gate, took) = home.start(stand.cores.server);
         starts.push(took.as_secs_f64() * 1e3);
         memory.push(megabytes(&gate));
     }
@@ -192,7 +192,7 @@ fn million(stand: &Stand, small: bool) -> Vec<Limit> {
     let mut starts = Vec::new();
     let mut memory = Vec::new();
     for _ in 0..if small { 1 } else { 5 } {
-        let (gate, took) = home.start(stand.cores);
+        let (gate, took) = home.start(stand.cores.server);
         starts.push(took.as_secs_f64() * 1e3);
         memory.push(megabytes(&gate));
         let metrics = ask(gate.home.admin, b"GET /metrics HTTP/1.1\r\nHost: gate\r\n\r\n").unwrap();

@@ -35,6 +35,15 @@ fn api(path: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// A browser opens a link.
+pub(crate) fn link(token: &str) -> Vec<u8> {
+    format!(
+        "GET /_once/l/{token} HTTP/1.1\r\nHost: {HOST}\r\n{VISITOR}\
+         Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n\r\n"
+    )
+    .into_bytes()
+}
+
 /// A browser posts the form of a link's page.
 pub(crate) fn form(token: &str) -> Vec<u8> {
     format!(

@@ -3,6 +3,7 @@
 use crate::{
     contest::{Figures, Rounds, Side, contest, middle},
     floors::{Work, sign_in_a_loop},
+    gate::Gate,
     load::{Good, Load},
     peers::nginx::{LARGE, SMALL},
     report::{Row, Unit},
@@ -12,6 +13,7 @@ use crate::{
 
 const REDEEMED: Good = Good { status: 200, says: "\"user\":\"joe\"" };
 const ADMITTED: Good = Good { status: 303, says: "set-cookie: " };
+const PAGE: Good = Good { status: 200, says: "<form" };
 const PLAIN: Good = Good { status: 200, says: "good" };
 const SIGNED: Good = Good { status: 200, says: "" };
 const ISSUED: Good = Good { status: 201, says: "\"token\":\"" };
@@ -26,6 +28,7 @@ pub(crate) const ROWS: &[(&str, Measure)] = &[
     ("redeem by API, 64 connections", redeem),
     ("redeem by API, one connection", redeem_one),
     ("redeem by browser form, new connections", form),
+    ("a link's page, new connections", page),
     ("redeem under a flood of forged tokens", flood),
     ("redeem at half load, p99", half_load),
     ("issue, 64 connections", issue),
@@ -35,6 +38,7 @@ pub(crate) const ROWS: &[(&str, Measure)] = &[
     ("proxied GET, 1 MiB", large),
     ("durability power against process", power),
     ("store redis against journal", shared),
+    ("pinned, at another gate", pinned),
 ];
 
 fn repeated(load: Load) -> Load {
@@ -119,6 +123,22 @@ fn form(stand: &Stand) -> Vec<Row> {
         Row::new("redeem by browser form, new connections", Unit::Rate, figures[0])
             .against(floor_of(Work::Verify), figures[1])
             .at_least(1.3),
+    ]
+}
+
+/// What every link with a page costs besides: nothing is spent, and all is checked.
+fn page(stand: &Stand) -> Vec<Row> {
+    let (gate, floor) = (stand.gate(), stand.floor(Work::Verify));
+    let renewed = |to, good| Load { renew: true, ..repeated(stand.load(to, 64, good)) };
+    let sides = [
+        Side { process: &gate.process, load: renewed(gate.home.public, PAGE) },
+        Side { process: &floor.process, load: renewed(floor.at, PLAIN) },
+    ];
+    let figures =
+        contest(stand.rounds, &sides, |_| vec![each(&gate.tokens(100), requests::link); 2]);
+    vec![
+        Row::new("a link's page, new connections", Unit::Rate, figures[0])
+            .against(floor_of(Work::Verify), figures[1]),
     ]
 }
 
@@ -250,17 +270,23 @@ fn large(stand: &Stand) -> Vec<Row> {
     proxied(stand, LARGE, 8, Unit::Bytes, "proxied GET of 1 MiB, 8 connections")
 }
 
+/// Against nginx, and against what hyper makes of it, which is not the gate's to change.
 fn proxied(stand: &Stand, path: &str, connections: usize, unit: Unit, what: &str) -> Vec<Row> {
     let Some(nginx) = stand.nginx() else { return Vec::new() };
-    let gate = stand.gate();
+    let (gate, floor) = (stand.gate(), stand.floor(Work::PassOn));
     let load = |to| repeated(stand.load(to, connections, SHOWN));
     let sides = [
         Side { process: &gate.process, load: load(gate.home.public) },
         Side { process: &nginx.process, load: load(nginx.at) },
+        Side { process: &floor.process, load: load(floor.at) },
     ];
     let request = requests::page(path, &gate.cookie());
-    let figures = contest(stand.rounds, &sides, |_| vec![vec![request.clone()]; 2]);
-    vec![Row::new(what, unit, figures[0]).against("nginx proxy_pass", figures[1]).at_least(0.8)]
+    let figures = contest(stand.rounds, &sides, |_| vec![vec![request.clone()]; 3]);
+    let row = || Row::new(what, unit, figures[0]);
+    vec![
+        row().against("nginx proxy_pass", figures[1]).at_least(0.8),
+        row().against(floor_of(Work::PassOn), figures[2]),
+    ]
 }
 
 /// What every redemption costs that waits for the disk; and that 64 wait for it together.
@@ -293,18 +319,51 @@ fn power(stand: &Stand) -> Vec<Row> {
     ]
 }
 
+/// Who asks, and who is asked: of a load that one of them answers, what each takes.
 fn shared(stand: &Stand) -> Vec<Row> {
-    let (Some(redis), journal) = (stand.shared(), stand.gate()) else { return Vec::new() };
+    let (Some(gate), Some(redis), journal) = (stand.shared(), stand.redis(), stand.gate()) else {
+        return Vec::new();
+    };
+    let load = |gate: &Gate| stand.load(gate.home.api, 64, REDEEMED);
     let sides = [
-        Side { process: &redis.process, load: stand.load(redis.home.api, 64, REDEEMED) },
-        Side { process: &journal.process, load: stand.load(journal.home.api, 64, REDEEMED) },
+        Side { process: &gate.process, load: load(gate) },
+        Side { process: &redis.process, load: load(gate) },
+        Side { process: &journal.process, load: load(journal) },
     ];
     let figures = contest(stand.rounds, &sides, |count| {
-        [redis, journal].map(|gate| each(&gate.tokens(count), requests::redeem)).into()
+        [gate, gate, journal].map(|gate| each(&gate.tokens(count), requests::redeem)).into()
     });
-    vec![
-        Row::new("store = redis (on the load's core), 64 connections", Unit::Rate, figures[0])
-            .against("store = journal", figures[1])
-            .among_ourselves(),
-    ]
+    asked_of(
+        "store = redis (on the load's core), 64 connections",
+        &figures,
+        ["Redis, of the same load", "store = journal"],
+    )
+}
+
+fn pinned(stand: &Stand) -> Vec<Row> {
+    let ([first, second], journal) = (stand.pinned(), stand.gate());
+    let load = |gate: &Gate| stand.load(gate.home.api, 64, REDEEMED);
+    let sides = [
+        Side { process: &first.process, load: load(first) },
+        Side { process: &second.process, load: load(first) },
+        Side { process: &journal.process, load: load(journal) },
+    ];
+    let figures = contest(stand.rounds, &sides, |count| {
+        [second, second, journal].map(|owner| each(&owner.tokens(count), requests::redeem)).into()
+    });
+    asked_of(
+        "pinned: another gate's links (it is on the load's core), 64 connections",
+        &figures,
+        ["that other gate, of the same load", "its own links"],
+    )
+}
+
+fn asked_of(what: &str, figures: &[Figures], against: [&str; 2]) -> Vec<Row> {
+    against
+        .into_iter()
+        .zip(&figures[1..])
+        .map(|(whom, theirs)| {
+            Row::new(what, Unit::Rate, figures[0]).against(whom, *theirs).among_ourselves()
+        })
+        .collect()
 }

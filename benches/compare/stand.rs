@@ -31,7 +31,8 @@ pub(crate) struct Stand {
     gate: OnceCell<Gate>,
     durable: OnceCell<Gate>,
     shared: OnceCell<Gate>,
-    floors: [(Work, OnceCell<Floor>); 3],
+    pinned: OnceCell<[Gate; 2]>,
+    floors: [(Work, OnceCell<Floor>); 4],
     application: OnceCell<Nginx>,
     nginx: OnceCell<Nginx>,
     envoy: OnceCell<Envoy>,
@@ -50,7 +51,8 @@ impl Stand {
             gate: OnceCell::new(),
             durable: OnceCell::new(),
             shared: OnceCell::new(),
-            floors: [Work::Nothing, Work::Verify, Work::Sign].map(|work| (work, OnceCell::new())),
+            pinned: OnceCell::new(),
+            floors: Work::ALL.map(|work| (work, OnceCell::new())),
             application: OnceCell::new(),
             nginx: OnceCell::new(),
             envoy: OnceCell::new(),
@@ -71,7 +73,7 @@ impl Stand {
             // Without nginx there is nothing behind it, and no row that asks for that.
             let application = self.application().map(|nginx| nginx.at);
             let home = Home::new(&self.folder("gate"), "", application);
-            home.start(self.cores).0
+            home.start(self.cores.server).0
         })
     }
 
@@ -79,7 +81,7 @@ impl Stand {
     pub(crate) fn durable(&self) -> &Gate {
         self.durable.get_or_init(|| {
             let once = "durability = \"power\"";
-            Home::new(&self.folder("durable"), once, None).start(self.cores).0
+            Home::new(&self.folder("durable"), once, None).start(self.cores.server).0
         })
     }
 
@@ -88,15 +90,31 @@ impl Stand {
         let redis = self.redis()?.at;
         Some(self.shared.get_or_init(|| {
             let once = format!("store = \"redis\"\nredis = {{ url = \"redis://{redis}\" }}");
-            Home::new(&self.folder("shared"), &once, None).start(self.cores).0
+            Home::new(&self.folder("shared"), &once, None).start(self.cores.server).0
         }))
     }
 
+    /// Two that ask each other, the second on the load's core.
+    pub(crate) fn pinned(&self) -> &[Gate; 2] {
+        self.pinned.get_or_init(|| {
+            let homes = ["first", "second"].map(|name| Home::new(&self.folder(name), "", None));
+            Home::pair(&homes);
+            let [first, second] = homes;
+            let Cores { server, load, .. } = self.cores;
+            [first.start(server).0, second.start(load).0]
+        })
+    }
+
+    /// Bare hyper; one that passes on only where there is an application.
     pub(crate) fn floor(&self, work: Work) -> &Floor {
         let (_, floor) = self.floors.iter().find(|(known, _)| *known == work).unwrap();
         floor.get_or_init(|| {
             let (_, key) = self.gate().keys();
-            Floor::start(self.cores, work, &key, &self.message())
+            let message = match work {
+                Work::PassOn => self.application().unwrap().at.to_string(),
+                _ => self.message(),
+            };
+            Floor::start(self.cores, work, &key, &message)
         })
     }
 

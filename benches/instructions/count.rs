@@ -74,7 +74,7 @@ impl Stand {
         let counts = dir.join("counts");
         home.under = counted(&counts);
         // A gate that sees one core has one thread for all requests.
-        let (mut gate, _) = home.start(Cores { server: core, ..self.cores });
+        let (mut gate, _) = home.start(core);
         let requests = (row.requests)(&gate, prepared);
         let load = Load {
             to: (row.to)(&gate),

@@ -11,8 +11,7 @@ use crate::machine::{Process, free_address, version};
 /// A Redis that runs.
 #[derive(Debug)]
 pub(crate) struct Redis {
-    #[expect(dead_code, reason = "ends it")]
-    process: Process,
+    pub process: Process,
     pub at: SocketAddr,
 }
 
