@@ -15,7 +15,6 @@
 //! most 2,000 of each kind, each of at most 16 KiB as it was sent.
 
 use std::{
-    any::Any,
     io,
     num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -87,16 +86,13 @@ pub(super) struct Service {
     under_way: Semaphore,
     batches: Semaphore,
     health: Mutex<Health>,
-    users: Answers,
-    accounts: Answers,
-    resellers: Answers,
+    users: Answers<User>,
+    accounts: Answers<Account>,
+    resellers: Answers<Reseller>,
 }
 
-/// What was answered, by what was asked: a [`Cell`] of the record's kind. Of one type for all
-/// kinds, so that a cache is compiled once and not once for each.
-type Answers = Mutex<LruCache<String, Remembered>>;
-
-type Remembered = Arc<dyn Any + Send + Sync>;
+/// What was answered, by what was asked.
+type Answers<T> = Mutex<LruCache<String, Arc<Cell<T>>>>;
 
 /// One answer. Whoever asks first fills it; the others wait.
 type Cell<T> = OnceCell<Result<Known<T>, Failure>>;
@@ -188,23 +184,12 @@ impl Service {
         self.health().notice()
     }
 
-    async fn look_up<T>(&self, answers: &Answers, asked: &str) -> Result<Option<Arc<T>>, Denial>
-    where
-        T: Record + Send + Sync + 'static,
-    {
-        let cell = remembered(
-            answers,
-            asked,
-            || Arc::new(Cell::<T>::new()),
-            |answer| match answer.downcast_ref::<Cell<T>>().and_then(Cell::get) {
-                None => false,
-                Some(Ok(known)) => Instant::now() >= known.until,
-                Some(Err(failure)) => failure.is_over(),
-            },
-        );
-        let Ok(cell) = cell.downcast::<Cell<T>>() else {
-            return Err(Denial::Internal(format!("answers about {} are mixed up", T::COLLECTION)));
-        };
+    async fn look_up<T: Record>(
+        &self,
+        answers: &Answers<T>,
+        asked: &str,
+    ) -> Result<Option<Arc<T>>, Denial> {
+        let cell = remembered(answers, asked);
         let ask = async || {
             let until = Instant::now() + self.cache;
             self.ask(asked).await.map(|record| Known { record, until })
@@ -308,19 +293,14 @@ impl Service {
     }
 }
 
-fn remembering() -> Answers {
+fn remembering<T>() -> Answers<T> {
     Mutex::new(LruCache::sparse(REMEMBERED))
 }
 
 /// What is remembered of a question: a new one where nothing is, or what was is over.
-fn remembered(
-    answers: &Answers,
-    asked: &str,
-    new: fn() -> Remembered,
-    is_over: fn(&Remembered) -> bool,
-) -> Remembered {
+fn remembered<T>(answers: &Answers<T>, asked: &str) -> Arc<Cell<T>> {
     let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(remembered) = answers.get(asked).filter(|&answer| !is_over(answer)) {
+    if let Some(remembered) = answers.get(asked).filter(|answer| !is_over(answer)) {
         return remembered.clone();
     }
     // Nobody is remembered for longer than that counts while others are asked about: two go for
@@ -330,9 +310,18 @@ fn remembered(
             answers.pop_lru();
         }
     }
-    let new = new();
-    answers.put(asked.to_owned(), new.clone());
+    let new = Arc::default();
+    answers.put(asked.to_owned(), Arc::clone(&new));
     new
+}
+
+/// Whether an answer counts no more; one that is still waited for does.
+fn is_over<T>(answer: &Cell<T>) -> bool {
+    match answer.get() {
+        None => false,
+        Some(Ok(known)) => Instant::now() >= known.until,
+        Some(Err(failure)) => failure.is_over(),
+    }
 }
 
 /// Whether it met a connection that the service was just closing: asked again on a new one, it
