@@ -68,7 +68,10 @@ pub(super) fn answer(
     });
     Ok(answered.unwrap_or_else(|denial| {
         let at = original.as_ref().ok().map(|original| &original.at);
-        redeem::refused(gate, intake, &denial.clone().into(), None);
+        // What is shown of a refusal is not another one.
+        if style != Style::Shown {
+            redeem::refused(gate, intake, &denial.clone().into(), None);
+        }
         answer::refused(style, &reader, at, &denial)
     }))
 }

@@ -1,6 +1,6 @@
 //! What may pass, and what the application is told of who is there.
 
-use oncegate::ops::metrics::{At, Checked};
+use oncegate::ops::metrics::{At, Checked, Code};
 use serde_json::json;
 
 use super::{
@@ -227,6 +227,9 @@ async fn questions_are_counted_by_site_and_by_what_came_of_them() {
         let checked = Checked { site: "panel".to_owned(), outcome };
         assert_eq!(metrics.checks.get_or_create(&checked).get(), count, "{outcome}");
     }
+    // Of each proxy's: nobody on a page that needs somebody.
+    let refused = Code { code: "sign_in_required" };
+    assert_eq!(metrics.refused.get_or_create(&refused).get(), 5, "each question's refusal, once");
     assert_eq!(metrics.redeemed.get_or_create(&At { site: "panel".to_owned() }).get(), 1);
     let page = gate.admin().get("/metrics").await;
     let counted = "oncegate_checks_total{site=\"panel\",outcome=\"nobody\"} 10";
