@@ -10,19 +10,20 @@
 //! the same program are within a percent of each other, where N is a thousand.
 //!
 //! Instructions are not time: one of a vector counts as much as one of a byte, and what the kernel
-//! does is not counted. valgrind hides AVX-512, whatever the machine has: signatures are counted
+//! does is not counted, nor what many requests at once save each other: waiting for others costs the
+//! one client here some, and saves many more. valgrind hides AVX-512, whatever the machine has: signatures are counted
 //! with AVX2. The last two rows are ed25519-dalek's own, of a text as long as a link's.
 //!
 //! Of a gate built with `--profile profiling` (as released, but without LTO):
 //!
 //! | request                       | instructions | counted again | allocations |
 //! |---|--:|--:|--:|
-//! | redeem by API                 |      536,049 |       536,674 |          37 |
-//! | redeem by form                |      608,512 |       609,062 |          44 |
-//! | forward auth, signed in       |       43,050 |        42,925 |          15 |
-//! | issue, one                    |      337,449 |       337,334 |          45 |
-//! | issue, each of a batch of 100 |      273,695 |       273,747 |          13 |
-//! | proxied GET, signed in        |       79,540 |        79,057 |          25 |
+//! | redeem by API                 |      543,028 |       543,183 |          37 |
+//! | redeem by form                |      612,329 |       610,388 |          44 |
+//! | forward auth, signed in       |       44,295 |        44,622 |          15 |
+//! | issue, one                    |      344,891 |       344,974 |          45 |
+//! | issue, each of a batch of 100 |      274,090 |       274,081 |          13 |
+//! | proxied GET, signed in        |       82,325 |        82,246 |          25 |
 //! | bare `verify_strict`          |      418,562 |               |             |
 //! | bare sign                     |      278,758 |               |             |
 //!
