@@ -5,6 +5,7 @@ use crate::{
     floors::{Work, sign_in_a_loop},
     gate::Gate,
     load::{Good, Load},
+    machine::Process,
     peers::nginx::{LARGE, SMALL},
     report::{Row, Unit},
     requests,
@@ -319,51 +320,47 @@ fn power(stand: &Stand) -> Vec<Row> {
     ]
 }
 
-/// Who asks, and who is asked: of a load that one of them answers, what each takes.
 fn shared(stand: &Stand) -> Vec<Row> {
-    let (Some(gate), Some(redis), journal) = (stand.shared(), stand.redis(), stand.gate()) else {
-        return Vec::new();
-    };
-    let load = |gate: &Gate| stand.load(gate.home.api, 64, REDEEMED);
-    let sides = [
-        Side { process: &gate.process, load: load(gate) },
-        Side { process: &redis.process, load: load(gate) },
-        Side { process: &journal.process, load: load(journal) },
-    ];
-    let figures = contest(stand.rounds, &sides, |count| {
-        [gate, gate, journal].map(|gate| each(&gate.tokens(count), requests::redeem)).into()
-    });
-    asked_of(
+    let (Some(gate), Some(redis)) = (stand.shared(), stand.redis()) else { return Vec::new() };
+    elsewhere(
+        stand,
         "store = redis (on the load's core), 64 connections",
-        &figures,
-        ["Redis, of the same load", "store = journal"],
+        (gate, gate),
+        (&redis.process, "Redis, of the same load"),
+        "store = journal",
     )
 }
 
 fn pinned(stand: &Stand) -> Vec<Row> {
-    let ([first, second], journal) = (stand.pinned(), stand.gate());
-    let load = |gate: &Gate| stand.load(gate.home.api, 64, REDEEMED);
-    let sides = [
-        Side { process: &first.process, load: load(first) },
-        Side { process: &second.process, load: load(first) },
-        Side { process: &journal.process, load: load(journal) },
-    ];
-    let figures = contest(stand.rounds, &sides, |count| {
-        [second, second, journal].map(|owner| each(&owner.tokens(count), requests::redeem)).into()
-    });
-    asked_of(
+    let [first, second] = stand.pinned();
+    elsewhere(
+        stand,
         "pinned: another gate's links (it is on the load's core), 64 connections",
-        &figures,
-        ["that other gate, of the same load", "its own links"],
+        (first, second),
+        (&second.process, "that other gate, of the same load"),
+        "its own links",
     )
 }
 
-fn asked_of(what: &str, figures: &[Figures], against: [&str; 2]) -> Vec<Row> {
-    against
-        .into_iter()
-        .zip(&figures[1..])
-        .map(|(whom, theirs)| {
-            Row::new(what, Unit::Rate, figures[0]).against(whom, *theirs).among_ourselves()
-        })
-        .collect()
+/// A gate that `asks` where a use is recorded: what it takes, what whom it asks takes of the same
+/// load, and what one takes that keeps its own. Links are issued by another, or the same.
+fn elsewhere(
+    stand: &Stand,
+    what: &str,
+    (asks, issues): (&Gate, &Gate),
+    (asked, whom): (&Process, &str),
+    own: &str,
+) -> Vec<Row> {
+    let journal = stand.gate();
+    let load = |gate: &Gate| stand.load(gate.home.api, 64, REDEEMED);
+    let sides = [
+        Side { process: &asks.process, load: load(asks) },
+        Side { process: asked, load: load(asks) },
+        Side { process: &journal.process, load: load(journal) },
+    ];
+    let figures = contest(stand.rounds, &sides, |count| {
+        [issues, issues, journal].map(|gate| each(&gate.tokens(count), requests::redeem)).into()
+    });
+    let row = || Row::new(what, Unit::Rate, figures[0]).among_ourselves();
+    vec![row().against(whom, figures[1]), row().against(own, figures[2])]
 }

@@ -278,3 +278,24 @@ fn jwk(key: &PublicKey) -> Jwk {
         }),
     }
 }
+
+/// What a plain link of this user's says.
+#[cfg(test)]
+pub(crate) fn sample(user: &str) -> LinkClaims {
+    LinkClaims {
+        iss: "https://login.example.com".into(),
+        aud: "panel".into(),
+        sub: user.into(),
+        iat: 1,
+        exp: 2,
+        jti: TokenId::from_bytes([1; 16]),
+        mem: MemoryId::from_bytes([2; 16]),
+        gate: None,
+        dst: None,
+        ips: None,
+        act: Actor { sub: "billing".into() },
+        via: None,
+        page: None,
+        ctx: None,
+    }
+}

@@ -104,8 +104,8 @@ pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::gate::{
-        id::{MemoryId, TokenId},
-        token::{Actor, Presented},
+        id::TokenId,
+        token::{Presented, sample},
     };
 
     fn keyring(secret: u8) -> Keyring {
@@ -114,22 +114,7 @@ mod tests {
     }
 
     fn claims(number: u8) -> LinkClaims {
-        LinkClaims {
-            iss: "https://login.example.com".into(),
-            aud: "panel".into(),
-            sub: format!("user{number}"),
-            iat: 1,
-            exp: 2,
-            jti: TokenId::from_bytes([number; 16]),
-            mem: MemoryId::from_bytes([2; 16]),
-            gate: None,
-            dst: None,
-            ips: None,
-            act: Actor { sub: "billing".into() },
-            via: None,
-            page: None,
-            ctx: None,
-        }
+        LinkClaims { jti: TokenId::from_bytes([number; 16]), ..sample(&format!("user{number}")) }
     }
 
     #[test]

@@ -4,9 +4,8 @@ use std::{future::Future, pin::Pin, sync::Arc, task::Context};
 
 use super::*;
 use crate::gate::{
-    id::{MemoryId, TokenId},
     keyring::{Keyring, SigningKey},
-    token::{Actor, LinkClaims, Presented},
+    token::{Presented, sample},
 };
 
 fn keyring() -> Keyring {
@@ -19,24 +18,7 @@ fn keyring() -> Keyring {
 
 /// A token of this user's; a forged one is signed for somebody else.
 fn token(ring: &Keyring, user: &str, forged: bool) -> Unproven {
-    let sign = |user: &str| {
-        ring.sign(&LinkClaims {
-            iss: "https://login.example.com".into(),
-            aud: "panel".into(),
-            sub: user.into(),
-            iat: 1,
-            exp: 2,
-            jti: TokenId::from_bytes([1; 16]),
-            mem: MemoryId::from_bytes([2; 16]),
-            gate: None,
-            dst: None,
-            ips: None,
-            act: Actor { sub: "billing".into() },
-            via: None,
-            page: None,
-            ctx: None,
-        })
-    };
+    let sign = |user: &str| ring.sign(&sample(user));
     let mut token = sign(user);
     if forged {
         let (text, _) = token.rsplit_once('.').unwrap();
