@@ -16,6 +16,7 @@
 //! | [`gate`] | pure: what a link is, who may ask for one, whether it may pass | 0 |
 //! | [`config`] | raw as typed → checked, every fault at once, with its place | 1 |
 //! | [`dialects`] | other vendors' issuing APIs, one file each: read and write | 1 |
+//! | [`sync`] | how tasks do together what costs less so, and take turns | 1 |
 //! | [`store`] | what must be remembered, here, at other gates or in a server that all share: the spent, what was taken back; the keys, the directory | 2 |
 //! | [`ops`] | clock, entropy, passwords, telemetry, metrics, audit, shutdown | 2 |
 //! | [`edge`] | all the server code | 3 |
@@ -29,6 +30,7 @@ pub mod gate;
 
 pub mod config;
 pub mod dialects;
+pub mod sync;
 
 pub mod ops;
 pub mod store;

@@ -18,6 +18,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("gate", 0),
     ("config", 1),
     ("dialects", 1),
+    ("sync", 1),
     ("store", 2),
     ("ops", 2),
     ("edge", 3),

@@ -24,7 +24,7 @@ use crate::{
         upgrade::Upgrade,
     },
     gate::{denial::Denial, site::Upstream},
-    ops::yielding::yield_to_the_ready,
+    sync::yielding::yield_to_the_ready,
 };
 
 /// How long an upstream may take.

@@ -1,9 +1,8 @@
 //! What running needs: the clock, randomness, an HTTP client, the verification of passwords
-//! and of signatures, signing, telemetry, metrics, audit, shutdown, turns, and the word to who supervises the process.
+//! and of signatures, signing, telemetry, metrics, audit, shutdown, and the word to who supervises the process.
 
 pub mod audit;
 pub mod clock;
-mod crowd;
 pub mod entropy;
 pub mod http_client;
 pub mod metrics;
@@ -13,4 +12,3 @@ pub mod shutdown;
 pub mod signer;
 pub mod telemetry;
 pub mod verifier;
-pub mod yielding;

@@ -5,10 +5,8 @@ use crate::{
         denial::Denial,
         token::{self, Unsigned},
     },
-    ops::{
-        crowd::{Crowd, Work},
-        metrics::{Metrics, Sizes},
-    },
+    ops::metrics::{Metrics, Sizes},
+    sync::crowd::{Crowd, Work},
 };
 
 /// The most links that are signed together: half a millisecond, for which they hold their thread.
@@ -16,7 +14,10 @@ pub const MOST: usize = 32;
 
 /// Where links are signed.
 #[derive(Debug)]
-pub struct Signer(Crowd<Signs>);
+pub struct Signer {
+    crowd: Crowd<Unsigned, String>,
+    signs: Signs,
+}
 
 /// How they are.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ struct Signs {
 impl Signer {
     /// One for all threads.
     pub fn new(metrics: &Metrics) -> Self {
-        Self(Crowd::new(Signs { sizes: metrics.signed.clone() }))
+        Self { crowd: Crowd::default(), signs: Signs { sizes: metrics.signed.clone() } }
     }
 
     /// The token, signed.
@@ -35,7 +36,7 @@ impl Signer {
     /// # Errors
     /// [`Denial::Internal`] if the crowd it was in came to nothing.
     pub async fn sign(&self, link: Unsigned) -> Result<String, Denial> {
-        let signed = self.0.join(link).await;
+        let signed = self.crowd.join(link, &self.signs).await;
         signed.map_err(|_| Denial::Internal("links were not signed to the end".into()))
     }
 }

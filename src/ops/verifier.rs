@@ -12,10 +12,10 @@ use crate::{
         token::{self, Proven, Unproven},
     },
     ops::{
-        crowd::{Crowd, Work},
         entropy,
         metrics::{Metrics, Verifications},
     },
+    sync::crowd::{Crowd, Work},
 };
 
 mod pace;
@@ -24,7 +24,10 @@ pub use pace::MOST;
 
 /// Where signatures are checked.
 #[derive(Debug)]
-pub struct Verifier(Crowd<Checks>);
+pub struct Verifier {
+    crowd: Crowd<Unproven, Result<Proven, Denial>>,
+    checks: Checks,
+}
 
 /// How they are.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ impl Verifier {
     pub fn new(metrics: &Metrics) -> Self {
         let counted = metrics.verifications.clone();
         counted.limit.set(i64::try_from(MOST).unwrap_or(i64::MAX));
-        Self(Crowd::new(Checks { pace: Mutex::default(), counted }))
+        Self { crowd: Crowd::default(), checks: Checks { pace: Mutex::default(), counted } }
     }
 
     /// Checks the signature of a token.
@@ -46,7 +49,7 @@ impl Verifier {
     /// # Errors
     /// [`Denial::BadSignature`]; [`Denial::Internal`] if the crowd it was in came to nothing.
     pub async fn prove(&self, token: Unproven) -> Result<Proven, Denial> {
-        self.0.join(token).await.unwrap_or_else(|_| {
+        self.crowd.join(token, &self.checks).await.unwrap_or_else(|_| {
             Err(Denial::Internal("signatures were not checked to the end".into()))
         })
     }

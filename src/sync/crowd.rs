@@ -2,8 +2,9 @@
 //!
 //! Whoever comes first leads. The leader lets every task that is ready come in before it looks who
 //! is there: it waits for nobody, on no clock. Then it does its own work with that of those who
-//! came, [`Work::most`] at a time, and tells each. Meanwhile the next to come leads the next crowd,
-//! on another core if there is one.
+//! came, [`Work::most`] at a time, and tells each. Meanwhile the next to come leads the next crowd.
+//!
+//! Each thread has a line of its own: those that one runs wait for no other, which may be busy.
 //!
 //! Nobody is lost with somebody else: who leads and goes away passes the lead on, even if that
 //! was just passed to it, and who waits for a crowd that came to nothing is told.
@@ -11,19 +12,23 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::available_parallelism,
 };
 
 use tokio::{sync::oneshot, task};
 
-use crate::ops::yielding::yield_to_the_ready;
+use super::yielding::yield_to_the_ready;
 
 /// What costs less for many at once. It holds its thread for as long as it takes.
-pub(super) trait Work: Send + Sync + 'static {
+pub trait Work {
     /// What each brings.
-    type Brought: Send;
+    type Brought;
     /// What each gets.
-    type Done: Send;
+    type Done;
 
     /// The most that is done at once now, at least 1; where that is 1, nobody waits for others.
     fn most(&self) -> usize;
@@ -33,77 +38,108 @@ pub(super) trait Work: Send + Sync + 'static {
     fn together(&self, some: Vec<Self::Brought>) -> Vec<Self::Done>;
 }
 
-/// Those who come with the same work.
-pub(super) struct Crowd<W: Work>(Arc<Line<W>>);
+/// Those who come with the same work, in one line a thread. Whoever leads does the work for all of
+/// them: it must be the same whoever that is.
+pub struct Crowd<B, D>(Box<[Arc<Line<B, D>>]>);
 
 /// The crowd that one was in came to nothing.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Abandoned;
+pub struct Abandoned;
 
-struct Line<W: Work> {
-    work: W,
-    places: Mutex<Places<W>>,
-}
+struct Line<B, D>(Mutex<Places<B, D>>);
 
-struct Places<W: Work> {
-    waiting: VecDeque<Waiting<W>>,
+struct Places<B, D> {
+    waiting: VecDeque<Waiting<B, D>>,
     /// Whether somebody leads them.
     led: bool,
 }
 
-struct Waiting<W: Work> {
-    brought: W::Brought,
-    turn: oneshot::Sender<Turn<W>>,
+struct Waiting<B, D> {
+    brought: B,
+    turn: oneshot::Sender<Turn<B, D>>,
 }
 
 /// What happens to one who waits.
-enum Turn<W: Work> {
-    Done(W::Done),
-    Leads(W::Brought, Lead<W>),
+enum Turn<B, D> {
+    Done(D),
+    Leads(B, Lead<B, D>),
 }
 
-enum Entered<W: Work> {
-    Leads(W::Brought, Lead<W>),
-    Waits(oneshot::Receiver<Turn<W>>),
+enum Entered<B, D> {
+    Leads(B, Lead<B, D>),
+    Waits(oneshot::Receiver<Turn<B, D>>),
 }
 
 /// Leads those who wait; passes that on when it is dropped.
-struct Lead<W: Work>(Option<Arc<Line<W>>>);
+struct Lead<B, D>(Option<Arc<Line<B, D>>>);
 
-impl<W: Work> Crowd<W> {
-    pub(super) fn new(work: W) -> Self {
-        let places = Mutex::new(Places { waiting: VecDeque::new(), led: false });
-        Self(Arc::new(Line { work, places }))
+impl<B, D> Default for Crowd<B, D> {
+    fn default() -> Self {
+        Self::in_lines(available_parallelism().map_or(1, usize::from))
+    }
+}
+
+impl<B, D> Crowd<B, D> {
+    /// In so many lines, at least 1, which threads share where they are more.
+    pub fn in_lines(number: usize) -> Self {
+        Self((0..number.max(1)).map(|_| Arc::default()).collect())
     }
 
     /// Does the work, with others' where there are any.
     ///
     /// # Errors
     /// [`Abandoned`].
-    pub(super) async fn join(&self, brought: W::Brought) -> Result<W::Done, Abandoned> {
-        if self.0.work.most() == 1 {
-            return Ok(self.0.work.alone(brought));
+    pub async fn join(
+        &self,
+        brought: B,
+        work: &impl Work<Brought = B, Done = D>,
+    ) -> Result<D, Abandoned> {
+        if work.most() == 1 {
+            return Ok(work.alone(brought));
         }
-        match self.0.enter(brought) {
-            Entered::Leads(brought, lead) => lead.gather().await.work(brought),
+        match self.line().enter(brought) {
+            Entered::Leads(brought, lead) => lead.gather().await.work(brought, work),
             Entered::Waits(turn) => match turn.await {
                 Ok(Turn::Done(done)) => Ok(done),
                 // Many were in while it waited.
-                Ok(Turn::Leads(brought, lead)) => lead.work(brought),
+                Ok(Turn::Leads(brought, lead)) => lead.work(brought, work),
                 Err(_) => Err(Abandoned),
             },
         }
     }
-}
 
-impl<W: Work> fmt::Debug for Crowd<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Crowd({} waiting)", self.0.places().waiting.len())
+    /// This thread's.
+    #[expect(clippy::indexing_slicing, reason = "a remainder by the length is within it")]
+    fn line(&self) -> &Arc<Line<B, D>> {
+        &self.0[thread_number() % self.0.len()]
     }
 }
 
-impl<W: Work> Line<W> {
-    fn enter(self: &Arc<Self>, brought: W::Brought) -> Entered<W> {
+impl<B, D> fmt::Debug for Crowd<B, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting: usize = self.0.iter().map(|line| line.places().waiting.len()).sum();
+        write!(f, "Crowd({waiting} waiting)")
+    }
+}
+
+/// The number of this thread among those that ever came.
+fn thread_number() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+    }
+    // None where the thread is about to end.
+    NUMBER.try_with(|number| *number).unwrap_or_default()
+}
+
+impl<B, D> Default for Line<B, D> {
+    fn default() -> Self {
+        Self(Mutex::new(Places { waiting: VecDeque::new(), led: false }))
+    }
+}
+
+impl<B, D> Line<B, D> {
+    fn enter(self: &Arc<Self>, brought: B) -> Entered<B, D> {
         let mut places = self.places();
         if places.led {
             let (turn, turns) = oneshot::channel();
@@ -115,9 +151,9 @@ impl<W: Work> Line<W> {
         }
     }
 
-    /// Takes out of the line those who come with its leader.
-    fn company(&self) -> Vec<Waiting<W>> {
-        let most = self.work.most().saturating_sub(1);
+    /// Takes out of the line those who come with its leader, of `most` in all.
+    fn company(&self, most: usize) -> Vec<Waiting<B, D>> {
+        let most = most.saturating_sub(1);
         let mut places = self.places();
         let mut company = Vec::with_capacity(most.min(places.waiting.len()));
         while company.len() < most
@@ -131,19 +167,19 @@ impl<W: Work> Line<W> {
     }
 
     /// Takes out who leads next; nobody leads any more if nobody waits.
-    fn next(&self) -> Option<Waiting<W>> {
+    fn next(&self) -> Option<Waiting<B, D>> {
         let mut places = self.places();
         let next = places.waiting.pop_front();
         places.led = next.is_some();
         next
     }
 
-    fn places(&self) -> MutexGuard<'_, Places<W>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn places(&self) -> MutexGuard<'_, Places<B, D>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<W: Work> Lead<W> {
+impl<B, D> Lead<B, D> {
     /// Lets all come in that are ready to.
     async fn gather(self) -> Self {
         // First behind what the network brings: requests that are there are read. Their tasks may
@@ -154,12 +190,12 @@ impl<W: Work> Lead<W> {
     }
 
     /// Does the leader's own and that of the first who wait; another leads the rest.
-    fn work(mut self, own: W::Brought) -> Result<W::Done, Abandoned> {
+    fn work(mut self, own: B, work: &impl Work<Brought = B, Done = D>) -> Result<D, Abandoned> {
         let line = self.0.take().ok_or(Abandoned)?;
-        let company = line.company();
+        let company = line.company(work.most());
         pass_on(&line);
         if company.is_empty() {
-            return Ok(line.work.alone(own));
+            return Ok(work.alone(own));
         }
         let mut all = Vec::with_capacity(1 + company.len());
         all.push(own);
@@ -168,7 +204,7 @@ impl<W: Work> Lead<W> {
             all.push(brought);
             turns.push(turn);
         }
-        let mut done = line.work.together(all).into_iter();
+        let mut done = work.together(all).into_iter();
         let own = done.next();
         for (turn, done) in turns.into_iter().zip(done) {
             // Who is gone needs nothing.
@@ -178,7 +214,7 @@ impl<W: Work> Lead<W> {
     }
 }
 
-impl<W: Work> Drop for Lead<W> {
+impl<B, D> Drop for Lead<B, D> {
     fn drop(&mut self) {
         if let Some(line) = self.0.take() {
             pass_on(&line);
@@ -187,7 +223,7 @@ impl<W: Work> Drop for Lead<W> {
 }
 
 /// Makes the first who still waits lead the others; nobody leads where nobody waits.
-fn pass_on<W: Work>(line: &Arc<Line<W>>) {
+fn pass_on<B, D>(line: &Arc<Line<B, D>>) {
     loop {
         let Some(next) = line.next() else { return };
         match next.turn.send(Turn::Leads(next.brought, Lead(Some(line.clone())))) {

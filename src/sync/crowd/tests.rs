@@ -31,19 +31,30 @@ impl Work for Names {
     }
 }
 
-fn crowd(most: usize) -> Crowd<Names> {
-    Crowd::new(Names { most, sizes: Mutex::default() })
+/// A crowd with its work.
+#[derive(Debug)]
+struct Named {
+    crowd: Crowd<usize, (usize, Vec<usize>)>,
+    names: Names,
 }
 
-impl Crowd<Names> {
+fn crowd(most: usize) -> Named {
+    Named { crowd: Crowd::default(), names: Names { most, sizes: Mutex::default() } }
+}
+
+impl Named {
+    async fn join(&self, number: usize) -> Result<(usize, Vec<usize>), Abandoned> {
+        self.crowd.join(number, &self.names).await
+    }
+
     fn sizes(&self) -> Vec<usize> {
-        self.0.work.sizes.lock().unwrap().clone()
+        self.names.sizes.lock().unwrap().clone()
     }
 }
 
 type Comes<'a> = Pin<Box<dyn Future<Output = Result<(usize, Vec<usize>), Abandoned>> + 'a>>;
 
-fn comes(crowd: &Crowd<Names>, number: usize) -> Comes<'_> {
+fn comes(crowd: &Named, number: usize) -> Comes<'_> {
     Box::pin(crowd.join(number))
 }
 
@@ -104,6 +115,27 @@ async fn on_two_threads_each_gets_its_own_too() {
     assert_eq!(crowd.sizes().iter().sum::<usize>(), 20 * 200);
 }
 
+#[test]
+fn nobody_waits_for_a_leader_whose_thread_does_something_else() {
+    let crowd =
+        Named { crowd: Crowd::in_lines(2), names: Names { most: 64, sizes: Mutex::default() } };
+    let mut leads = comes(&crowd, 1);
+    comes_in(&mut leads);
+    let here = crowd.crowd.line();
+    let elsewhere = || {
+        // One thread in two has the same line as this one, and would wait.
+        if Arc::ptr_eq(here, crowd.crowd.line()) {
+            return None;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        Some(runtime.block_on(crowd.join(2)))
+    };
+    let another = || std::thread::scope(|scope| scope.spawn(elsewhere).join().unwrap());
+    assert_eq!(std::iter::repeat_with(another).find_map(|done| done), Some(Ok((2, vec![2]))));
+    drop(leads);
+    assert_eq!(crowd.sizes(), [1]);
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn who_goes_away_takes_nobody_along_whatever_it_was_doing() {
     let crowd = crowd(64);
@@ -130,7 +162,7 @@ async fn ten_thousand_may_go_away_at_once() {
     let leader = all.remove(0);
     drop(all);
     drop(leader);
-    assert!(crowd.0.places().waiting.is_empty());
+    assert!(crowd.crowd.line().places().waiting.is_empty());
     assert_eq!(comes(&crowd, 7).await, Ok((7, vec![7])));
 }
 
@@ -141,7 +173,7 @@ async fn a_crowd_that_comes_to_nothing_is_told_and_the_next_is_done() {
     comes_in(&mut leader);
     comes_in(&mut waits);
     // As if the work had panicked, with those in hand who wait.
-    drop(crowd.0.company());
+    drop(crowd.crowd.line().company(64));
     assert_eq!(waits.await, Err(Abandoned));
     assert_eq!(leader.await, Ok((1, vec![1])));
     assert_eq!(comes(&crowd, 3).await, Ok((3, vec![3])));
