@@ -71,17 +71,21 @@ fn seen_set(stand: &Stand, small: bool) -> Vec<Limit> {
     let of = format!("seen-set, {} M entries", entries as f64 / 1e6);
     vec![
         limit(format!("{of}: an entry"), next(), 16.0, "bytes"),
-        limit(format!("{of}: an insert"), next(), 0.15, "µs"),
+        limit(format!("{of}: an insert alone"), next(), 0.15, "µs"),
+        limit(format!("{of}: an insert, one of {TOGETHER} at once"), next(), 0.15, "µs"),
         limit(format!("{of}: longest insert, its own time"), next(), 1.0, "ms"),
         limit(format!("{of}: longest insert, by the wall"), next(), 1.0, "ms"),
     ]
 }
 
+/// So many are spent at once where as many requests are in: with 64 connections they mostly are more.
+const TOGETHER: usize = 32;
+
 /// How often a set is filled with an eye on each insert.
 const ROUNDS: usize = 4;
 
-/// Fills a set once for its memory and its time as a whole, and some times with an eye on each
-/// insert. Upkeep does its part meanwhile, on the other core.
+/// Fills a set once for its memory and its time as a whole, once by many at once, and some times
+/// with an eye on each insert. Upkeep does its part meanwhile, on the other core.
 ///
 /// The ids are the same each time, so a pause that the set makes is there each time, at the same
 /// insert, and one that only sometimes is there is the machine's: of each insert its shortest time
@@ -96,8 +100,15 @@ pub(crate) fn fill(arguments: &[String]) {
     let started = own_time();
     let seen =
         kept_up(entries, load, |seen| (0..entries).for_each(|n| spend_at(seen, &mut ids, n)));
-    let took = own_time().saturating_sub(started);
+    let alone = own_time().saturating_sub(started);
     let bytes = resident("self").saturating_sub(before);
+    drop(seen);
+    let mut ids = Ids(1);
+    let started = own_time();
+    let seen = kept_up(entries, load, |seen| {
+        (0..entries).step_by(TOGETHER).for_each(|n| spend_from(seen, &mut ids, n));
+    });
+    let together = own_time().saturating_sub(started);
     drop(seen);
     let mut shortest = vec![(Duration::MAX, Duration::MAX); entries];
     for _ in 0..ROUNDS {
@@ -115,9 +126,10 @@ pub(crate) fn fill(arguments: &[String]) {
     let wall = shortest.iter().map(|(_, wall)| *wall).max().unwrap_or_default();
     let each = |value: f64| value / entries as f64;
     println!(
-        "{} {} {} {}",
+        "{} {} {} {} {}",
         each(bytes as f64),
-        each(took.as_secs_f64() * 1e6),
+        each(alone.as_secs_f64() * 1e6),
+        each(together.as_secs_f64() * 1e6),
         own.as_secs_f64() * 1e3,
         wall.as_secs_f64() * 1e3
     );
@@ -125,10 +137,21 @@ pub(crate) fn fill(arguments: &[String]) {
 
 const NOW: u64 = 1_764_000_000;
 
-/// Spends one, whose link lives up to a quarter of an hour, as links do.
+/// Spends one.
 fn spend_at(seen: &SeenSet, ids: &mut Ids, n: usize) {
-    let spent = seen.spend(ids.next(), NOW + 1 + n as u64 % 900, || NOW);
-    assert!(black_box(spent).is_ok());
+    let (id, expires) = link(ids, n);
+    assert!(black_box(seen.spend(id, expires, || NOW)).is_ok());
+}
+
+/// Spends some at once.
+fn spend_from(seen: &SeenSet, ids: &mut Ids, first: usize) {
+    let several: Vec<_> = (first..first + TOGETHER).map(|n| link(ids, n)).collect();
+    assert!(black_box(seen.spend_all(&several, || NOW)).iter().all(Result::is_ok));
+}
+
+/// A link that lives up to a quarter of an hour, as links do.
+fn link(ids: &mut Ids, n: usize) -> (TokenId, u64) {
+    (ids.next(), NOW + 1 + n as u64 % 900)
 }
 
 /// A set that `fill` has filled, while upkeep looked after it more often than a gate's does.

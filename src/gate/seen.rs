@@ -5,16 +5,17 @@
 //! nothing that expires at or before it is admitted, whatever the clock says by then.
 
 mod bucket;
+mod buckets;
 
 use std::{
-    collections::BTreeMap,
+    hint::black_box,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use self::bucket::Bucket;
+use self::{bucket::Bucket, buckets::Buckets};
 
 use super::{denial::Denial, id::TokenId};
 
@@ -25,7 +26,7 @@ pub const BUCKET: u64 = 16;
 /// back: a bucket, and what clocks are corrected by without anyone's notice.
 pub const CLOCK_SLACK: u64 = BUCKET + 5;
 
-const SHARDS: usize = 64;
+const SHARDS: usize = 16;
 
 /// Proof that a token was recorded as used: by [`SeenSet::spend`], or [`Spent::elsewhere`].
 #[derive(Debug, PartialEq, Eq)]
@@ -72,8 +73,8 @@ pub struct SeenSet {
 #[derive(Debug, Default)]
 struct Shard {
     horizon: u64,
-    /// By the end of the bucket: the ids that expire within the [`BUCKET`] seconds up to it.
-    buckets: BTreeMap<u64, Bucket>,
+    /// In each, the ids that expire within the [`BUCKET`] seconds up to its end.
+    buckets: Buckets,
     /// Buckets that have ended, until somebody has the time to free what they took.
     ended: Vec<Bucket>,
 }
@@ -115,6 +116,61 @@ impl SeenSet {
         }
     }
 
+    /// As [`SeenSet::spend`] for each of `several` ids with its expiry, in their order: one after
+    /// another where none comes between. Most of what one spend takes is the wait for one place in
+    /// memory; here the waits for all of them are one.
+    pub fn spend_all(
+        &self,
+        several: &[(TokenId, u64)],
+        now: impl Fn() -> u64,
+    ) -> Vec<Result<Spent, NotSpent>> {
+        if let [(id, expires)] = several {
+            return vec![self.spend(*id, *expires, now)];
+        }
+        let mut outcomes = self.check_and_insert_all(several, &now);
+        for (outcome, (id, expires)) in outcomes.iter_mut().zip(several) {
+            if *outcome == Err(NotSpent::Denied(Denial::StoreFull)) {
+                *outcome = self.spend(*id, *expires, &now);
+            }
+        }
+        outcomes
+    }
+
+    fn check_and_insert_all(
+        &self,
+        several: &[(TokenId, u64)],
+        now: impl Fn() -> u64,
+    ) -> Vec<Result<Spent, NotSpent>> {
+        let mut held = self.hold_shards_of(several);
+        let now = now();
+        for shard in held.iter_mut().flatten() {
+            self.drop_ended(shard, now);
+        }
+        // All are asked of memory before any is waited for: a lock, or any other atomic step, between
+        // two would have the processor wait.
+        let mut near = Vec::<&u64>::with_capacity(2 * several.len());
+        for (id, expires) in several {
+            let shard = held.get(shard_number(*id)).and_then(Option::as_deref);
+            let bucket = shard.and_then(|shard| shard.buckets.get(bucket_end(*expires)));
+            near.extend(bucket.into_iter().flat_map(|bucket| bucket.places(key(*id))));
+        }
+        black_box(near.into_iter().fold(0, |all, place| all ^ place));
+        let outcomes = several.iter().map(|(id, expires)| match held.get_mut(shard_number(*id)) {
+            Some(Some(shard)) => self.insert(shard, *id, *expires, now),
+            // None of theirs: all those are held.
+            _ => self.check_and_insert(*id, *expires, || now),
+        });
+        outcomes.collect()
+    }
+
+    /// The shards that some stand in, locked, each at its number; always in the same order, so that
+    /// no two wait for each other.
+    fn hold_shards_of(&self, several: &[(TokenId, u64)]) -> Vec<Option<MutexGuard<'_, Shard>>> {
+        let needed = several.iter().fold(0_u64, |all, (id, _)| all | 1 << shard_number(*id));
+        let held = |(number, shard)| (needed >> number & 1 == 1).then(|| lock(shard));
+        self.shards.iter().enumerate().map(held).collect()
+    }
+
     fn check_and_insert(
         &self,
         id: TokenId,
@@ -125,23 +181,31 @@ impl SeenSet {
         // Read under the lock: a time read before waiting for it would look like a clock gone back.
         let now = now();
         self.drop_ended(&mut shard, now);
+        self.insert(&mut shard, id, expires, now)
+    }
+
+    fn insert(
+        &self,
+        shard: &mut Shard,
+        id: TokenId,
+        expires: u64,
+        now: u64,
+    ) -> Result<Spent, NotSpent> {
         if shard.horizon > now.saturating_add(CLOCK_SLACK) {
             return Err(NotSpent::ClockWentBack);
         }
         if expires <= shard.horizon || expires <= now {
             return Err(NotSpent::Denied(Denial::Expired(expires)));
         }
-        let (end, key) = (bucket_end(expires), key(id));
-        if shard.buckets.get(&end).is_some_and(|bucket| bucket.contains(key)) {
-            return Err(NotSpent::Denied(Denial::AlreadyUsed));
+        let room = || {
+            let one_more = |entries| (entries < self.max_entries).then_some(entries + 1);
+            self.entries.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more)
+        };
+        match shard.buckets.at(bucket_end(expires)).insert_if(key(id), room) {
+            Ok(true) => Ok(Spent { id }),
+            Ok(false) => Err(NotSpent::Denied(Denial::AlreadyUsed)),
+            Err(_) => Err(NotSpent::Denied(Denial::StoreFull)),
         }
-        self.entries
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |entries| {
-                (entries < self.max_entries).then_some(entries + 1)
-            })
-            .map_err(|_| NotSpent::Denied(Denial::StoreFull))?;
-        shard.buckets.entry(end).or_default().insert(key);
-        Ok(Spent { id })
     }
 
     /// Whether [`SeenSet::spend`] would refuse `id` now; records nothing, promises nothing.
@@ -153,7 +217,7 @@ impl SeenSet {
         if expires <= shard.horizon || expires <= now {
             return Err(Denial::Expired(expires));
         }
-        match shard.buckets.get(&bucket_end(expires)) {
+        match shard.buckets.get(bucket_end(expires)) {
             Some(bucket) if bucket.contains(key(id)) => Err(Denial::AlreadyUsed),
             _ => Ok(()),
         }
@@ -167,7 +231,7 @@ impl SeenSet {
         let (end, mut shard) = (bucket_end(expires), self.shard(id));
         if end <= now {
             self.raise_shard(&mut shard, end);
-        } else if shard.buckets.entry(end).or_default().insert(key(id)) {
+        } else if shard.buckets.at(end).insert(key(id)) {
             self.entries.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -224,16 +288,12 @@ impl SeenSet {
     }
 
     fn shard(&self, id: TokenId) -> MutexGuard<'_, Shard> {
-        let [.., last] = id.as_bytes();
         #[expect(clippy::indexing_slicing, reason = "a remainder by the length is within it")]
-        lock(&self.shards[usize::from(*last) % SHARDS])
+        lock(&self.shards[shard_number(id)])
     }
 
     fn drop_ended(&self, shard: &mut Shard, now: u64) {
-        while let Some(first) = shard.buckets.first_entry()
-            && *first.key() <= now
-        {
-            let (end, bucket) = first.remove_entry();
+        while let Some((end, bucket)) = shard.buckets.pop_ended(now) {
             // The horizon first: at no moment is an entry gone and its expiry still admitted.
             self.raise_shard(shard, end);
             self.entries.fetch_sub(bucket.len(), Ordering::SeqCst);
@@ -251,6 +311,11 @@ impl SeenSet {
 /// when all of the bucket has expired.
 pub fn bucket_end(expires: u64) -> u64 {
     expires.div_ceil(BUCKET).saturating_mul(BUCKET)
+}
+
+fn shard_number(id: TokenId) -> usize {
+    let [.., last] = id.as_bytes();
+    usize::from(*last) % SHARDS
 }
 
 /// Half of the id, which is random: half the memory of the whole. Two live ids with
@@ -316,6 +381,63 @@ mod tests {
     }
 
     #[test]
+    fn many_at_once_are_spent_as_one_after_another() {
+        let (together, each) = (SeenSet::new(150), SeenSet::new(150));
+        let (mut now, mut told) = (NOW, [0; 5]);
+        for round in 0..60_u64 {
+            // Some come twice, in one crowd or in two.
+            let number = |n: u64| (round * 7 + n * n) % 600;
+            let link = |n: u64| (id(number(n)), NOW + 40 + number(n) % 97);
+            let several: Vec<_> = (0..20).map(link).chain([link(3)]).collect();
+            let one = |(id, expires): &(TokenId, u64)| each.spend(*id, *expires, || now);
+            let expected: Vec<_> = several.iter().map(one).collect();
+            let outcomes = together.spend_all(&several, || now);
+            assert_eq!(outcomes, expected, "round {round}");
+            assert_eq!(together.entries(), each.entries());
+            for outcome in outcomes {
+                told[match outcome {
+                    Ok(_) => 0,
+                    Err(NotSpent::ClockWentBack) => 1,
+                    Err(NotSpent::Denied(Denial::AlreadyUsed)) => 2,
+                    Err(NotSpent::Denied(Denial::StoreFull)) => 3,
+                    Err(NotSpent::Denied(_)) => 4,
+                }] += 1;
+            }
+            now = match round {
+                40 => now + 45,
+                55 => now - 100,
+                _ => now + u64::from(round % 4 == 0),
+            };
+        }
+        assert!(told.iter().all(|times| *times > 5), "{told:?}");
+    }
+
+    #[test]
+    fn crowds_on_many_threads_admit_each_once_and_wait_for_nobody_for_ever() {
+        let seen = SeenSet::new(10_000);
+        let won: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8_u64)
+                .map(|thread| {
+                    let seen = &seen;
+                    scope.spawn(move || {
+                        let spend = |round: u64| {
+                            // All the same ids, each thread in an order of its own.
+                            let number = |n: u64| round * 50 + (n * (2 * thread + 1) + thread) % 50;
+                            let several: Vec<_> =
+                                (0..50).map(|n| (id(number(n)), NOW + 60)).collect();
+                            let outcomes = seen.spend_all(&several, || NOW);
+                            outcomes.iter().filter(|outcome| outcome.is_ok()).count()
+                        };
+                        (0..100).map(spend).sum::<usize>()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!((won, seen.entries()), (5_000, 5_000));
+    }
+
+    #[test]
     fn a_token_delayed_past_the_drop_of_its_bucket_is_refused() {
         let seen = SeenSet::new(10);
         let expires = bucket_end(NOW + 10);
@@ -328,13 +450,22 @@ mod tests {
 
     #[test]
     fn the_time_is_read_under_the_lock() {
-        let seen = SeenSet::new(10);
+        let seen = SeenSet::new(100);
         let locked = Cell::new(false);
         let _ = seen.spend(id(1), NOW + 60, || {
             locked.set(seen.shards.iter().any(|shard| shard.try_lock().is_err()));
             NOW
         });
         assert!(locked.get());
+        let all_locked = Cell::new(false);
+        let several: Vec<_> = (2..40).map(|n| (id(n), NOW + 60)).collect();
+        let _ = seen.spend_all(&several, || {
+            all_locked.set(
+                several.iter().all(|(id, _)| seen.shards[shard_number(*id)].try_lock().is_err()),
+            );
+            NOW
+        });
+        assert!(all_locked.get());
     }
 
     #[test]

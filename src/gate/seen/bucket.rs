@@ -7,6 +7,8 @@
 //! (open addressing, linear probing). It grows by half and not twofold: 9 to 14 bytes an id,
 //! however many there are. `benches/seen` compares it with other layouts.
 
+use std::convert::Infallible;
+
 /// Ids in a leaf, on average, when the next one is split.
 const LEAF: usize = 800;
 
@@ -21,22 +23,40 @@ pub(super) struct Bucket {
 impl Bucket {
     /// Whether it holds `id`.
     pub(super) fn contains(&self, id: u64) -> bool {
-        let leaf = match place(id, self.leaves()) {
-            0 => Some(&self.first),
-            place => self.more.get(place - 1),
-        };
-        leaf.is_some_and(|leaf| leaf.contains(id))
+        self.leaf(id).is_some_and(|leaf| leaf.contains(id))
+    }
+
+    /// What the search for `id` reads first, a line of the processor's cache apart: it may be asked
+    /// of memory beforehand.
+    pub(super) fn places(&self, id: u64) -> [&u64; 2] {
+        const NONE: &u64 = &0;
+        let Some(leaf) = self.leaf(id) else { return [NONE; 2] };
+        let (start, place) = (leaf.start(id), |at: usize| leaf.places.get(at).unwrap_or(NONE));
+        [place(start), place(start + 8)]
     }
 
     /// Takes `id` in; tells whether that was not there yet.
     pub(super) fn insert(&mut self, id: u64) -> bool {
+        let Ok(new) = self.insert_if(id, || Ok::<_, Infallible>(()));
+        new
+    }
+
+    /// Takes `id` in if it is not there yet and then `may` be; tells whether it was not there.
+    ///
+    /// # Errors
+    /// That of `may`.
+    pub(super) fn insert_if<T, E>(
+        &mut self,
+        id: u64,
+        may: impl FnOnce() -> Result<T, E>,
+    ) -> Result<bool, E> {
         let place = place(id, self.leaves());
-        let new = self.leaf(place).insert(id);
+        let new = self.leaf_at(place).insert_if(id, may)?;
         self.len += usize::from(new);
         if self.len > self.leaves() * LEAF {
             self.split();
         }
-        new
+        Ok(new)
     }
 
     /// How many ids it holds.
@@ -48,7 +68,15 @@ impl Bucket {
         self.more.len() + 1
     }
 
-    fn leaf(&mut self, place: usize) -> &mut Leaf {
+    /// The leaf that `id` stands in, if any does.
+    fn leaf(&self, id: u64) -> Option<&Leaf> {
+        match place(id, self.leaves()) {
+            0 => Some(&self.first),
+            place => self.more.get(place - 1),
+        }
+    }
+
+    fn leaf_at(&mut self, place: usize) -> &mut Leaf {
         match place.checked_sub(1).and_then(|place| self.more.get_mut(place)) {
             Some(leaf) => leaf,
             None => &mut self.first,
@@ -58,15 +86,15 @@ impl Bucket {
     /// Adds a leaf, and moves there what belongs there, which all stands in one other.
     fn split(&mut self) {
         let new = self.leaves();
-        let whole = std::mem::take(self.leaf(new - (1 << new.ilog2())));
-        let goes = |id: &u64| place(*id, new + 1) == new;
-        let moving = whole.ids().filter(|id| goes(id)).count();
-        let (mut staying, mut moved) =
-            (Leaf::with_room(whole.len - moving), Leaf::with_room(moving));
+        let whole = std::mem::take(self.leaf_at(new - (1 << new.ilog2())));
+        // By an index and not by a branch, of which a processor would guess every other one wrong.
+        let mut parts = [(); 2].map(|()| Vec::with_capacity(whole.len));
         for id in whole.ids() {
-            if goes(&id) { &mut moved } else { &mut staying }.put(id);
+            #[expect(clippy::indexing_slicing, reason = "one of two")]
+            parts[usize::from(place(id, new + 1) == new)].push(id);
         }
-        *self.leaf(new - (1 << new.ilog2())) = staying;
+        let [staying, moved] = parts.map(|ids| Leaf::of(&ids));
+        *self.leaf_at(new - (1 << new.ilog2())) = staying;
         self.more.push(moved);
     }
 }
@@ -86,17 +114,25 @@ impl Leaf {
         Self { places: vec![0; most * 8 / 7].into(), len: 0 }
     }
 
+    fn of(ids: &[u64]) -> Self {
+        let mut leaf = Self::with_room(ids.len());
+        for id in ids {
+            leaf.put(*id);
+        }
+        leaf
+    }
+
     fn contains(&self, id: u64) -> bool {
         let (before, from) = self.places.split_at(self.start(id));
         let probed = from.iter().chain(before).find(|place| **place == 0 || **place == some(id));
         probed.is_some_and(|place| *place != 0)
     }
 
-    fn insert(&mut self, id: u64) -> bool {
+    fn insert_if<T, E>(&mut self, id: u64, may: impl FnOnce() -> Result<T, E>) -> Result<bool, E> {
         // Seven in eight are taken at most: else the way to a free one grows long.
         if (self.len + 1) * 8 > self.places.len() * 7 {
             if self.contains(id) {
-                return false;
+                return Ok(false);
             }
             let mut larger = Self::with_room(self.len + 1);
             for id in self.ids() {
@@ -104,20 +140,28 @@ impl Leaf {
             }
             *self = larger;
         }
-        self.put(id)
+        self.put_if(id, may)
     }
 
-    /// Takes `id` in where there is room; tells whether that was not there yet.
-    fn put(&mut self, id: u64) -> bool {
+    /// Takes `id` in where there is room.
+    fn put(&mut self, id: u64) {
+        let Ok(_new) = self.put_if(id, || Ok::<_, Infallible>(()));
+    }
+
+    /// Takes `id` in where there is room, if it is not there yet and then `may` be; tells whether
+    /// it was not there.
+    fn put_if<T, E>(&mut self, id: u64, may: impl FnOnce() -> Result<T, E>) -> Result<bool, E> {
         let (before, from) = self.places.split_at_mut(self.start(id));
         let mut probed = from.iter_mut().chain(before);
-        let Some(place) = probed.find(|place| **place == 0 || **place == some(id)) else {
-            return false;
-        };
-        let new = *place == 0;
-        *place = some(id);
-        self.len += usize::from(new);
-        new
+        match probed.find(|place| **place == 0 || **place == some(id)) {
+            Some(free) if *free == 0 => {
+                may()?;
+                *free = some(id);
+                self.len += 1;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     fn ids(&self) -> impl Iterator<Item = u64> {
