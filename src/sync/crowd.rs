@@ -29,6 +29,8 @@ pub trait Work {
     type Brought;
     /// What each gets.
     type Done;
+    /// Whether this is what requests do first: then those are let in, too, that the network brings.
+    const FIRST: bool = true;
 
     /// The most that is done at once now, at least 1; where that is 1, nobody waits for others.
     fn most(&self) -> usize;
@@ -89,16 +91,16 @@ impl<B, D> Crowd<B, D> {
     ///
     /// # Errors
     /// [`Abandoned`].
-    pub async fn join(
+    pub async fn join<W: Work<Brought = B, Done = D>>(
         &self,
         brought: B,
-        work: &impl Work<Brought = B, Done = D>,
+        work: &W,
     ) -> Result<D, Abandoned> {
         if work.most() == 1 {
             return Ok(work.alone(brought));
         }
         match self.line().enter(brought) {
-            Entered::Leads(brought, lead) => lead.gather().await.work(brought, work),
+            Entered::Leads(brought, lead) => lead.gather(W::FIRST).await.work(brought, work),
             Entered::Waits(turn) => match turn.await {
                 Ok(Turn::Done(done)) => Ok(done),
                 // Many were in while it waited.
@@ -181,10 +183,12 @@ impl<B, D> Line<B, D> {
 
 impl<B, D> Lead<B, D> {
     /// Lets all come in that are ready to.
-    async fn gather(self) -> Self {
-        // First behind what the network brings: requests that are there are read. Their tasks may
-        // still be run after this one; so, once more, behind whatever is ready now.
-        task::yield_now().await;
+    async fn gather(self, from_the_network: bool) -> Self {
+        if from_the_network {
+            // Requests that are there are read. Their tasks may still be run after this one; so,
+            // once more, behind whatever is ready then.
+            task::yield_now().await;
+        }
         yield_to_the_ready().await;
         self
     }

@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+use futures_util::{FutureExt as _, future::join_all};
 use oncegate::store::{
     JournalWritten,
     local::disk::{DiskFile, FileFacts},
@@ -139,8 +140,11 @@ async fn all_that_wait_while_the_disk_syncs_share_the_next_sync() {
         let _held = hand.lock().unwrap();
         let mut context = Context::from_waker(Waker::noop());
         let mut send = |some: std::ops::Range<usize>| {
-            for spend in &mut spends[some] {
-                assert!(spend.as_mut().poll(&mut context).is_pending());
+            // The first of them looks who came with it, and sends all on their way.
+            for _ in 0..2 {
+                for spend in &mut spends[some.clone()] {
+                    assert!(spend.as_mut().poll(&mut context).is_pending());
+                }
             }
         };
         send(0..1);
@@ -158,6 +162,43 @@ async fn all_that_wait_while_the_disk_syncs_share_the_next_sync() {
     assert_eq!(written(), JournalWritten { records: 65, writes: 2, syncs: 2 });
 }
 
+/// Where the kernel keeps them, too, who come together share a write; each has its own answer.
+#[tokio::test]
+async fn all_that_come_together_share_a_write_and_each_is_told_its_own() {
+    let dir = state();
+    let mut options = options(dir.path(), Durability::Process);
+    options.max_entries = 30;
+    options.journal.as_mut().unwrap().segment_size = 1 << 16;
+    let store = open(options);
+    let mem = store.mem(NOW).unwrap();
+    spend(&store, id(0), mem).await.unwrap();
+    let other = MemoryId::from_bytes([7; 16]);
+    let written = || store.status().journal_written.unwrap();
+    let before = written();
+    let each = (0..28).map(|n| match n {
+        5 => store.spend(id(n), other, EXPIRES, || NOW).boxed(),
+        10 => store.spend(id(n), mem, NOW, || NOW).boxed(),
+        15 => store.spend(id(0), mem, EXPIRES, || NOW).boxed(),
+        20 => store.spend(id(19), mem, EXPIRES, || NOW).boxed(),
+        _ => store.spend(id(n), mem, EXPIRES, || NOW).boxed(),
+    });
+    for (n, told) in join_all(each).await.into_iter().enumerate() {
+        let expected = match n {
+            0 | 15 | 20 => Err(Denial::AlreadyUsed),
+            5 => Err(Denial::Fenced(other.to_string())),
+            10 => Err(Denial::Expired(NOW)),
+            _ => Ok(id(n as u64)),
+        };
+        assert_eq!(told.map(|spent| spent.id()), expected, "{n}");
+    }
+    let JournalWritten { records, writes, .. } = written();
+    assert_eq!((records - before.records, writes - before.writes), (23, 1));
+    let full = join_all((100..110).map(|n| spend(&store, id(n), mem))).await;
+    assert_eq!(full.iter().filter(|told| told.is_ok()).count(), 6);
+    assert_eq!(full.iter().filter(|told| **told == Err(Denial::StoreFull)).count(), 4);
+    assert_eq!(store.status().refused_full, 4);
+}
+
 #[tokio::test]
 async fn a_caller_that_goes_away_leaves_its_token_spent() {
     let dir = state();
@@ -166,11 +207,13 @@ async fn a_caller_that_goes_away_leaves_its_token_spent() {
     {
         let spending = spend(&store, id(1), mem);
         let mut spending = std::pin::pin!(spending);
-        // Once is enough to send it on its way.
-        let polled = std::future::poll_fn(|context| {
-            std::task::Poll::Ready(spending.as_mut().poll(context).is_ready())
-        });
-        let _ = polled.await;
+        // The first time it looks who comes with it; the second sends it on its way.
+        for _ in 0..2 {
+            let polled = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(spending.as_mut().poll(context).is_ready())
+            });
+            let _ = polled.await;
+        }
     }
     assert_eq!(spend(&store, id(1), mem).await, Err(Denial::AlreadyUsed));
     drop(store);

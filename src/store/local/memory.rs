@@ -74,6 +74,13 @@ impl Known {
     }
 }
 
+/// A use that this process has recorded, and the disk perhaps has not yet.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    spent: Spent,
+    submitted: Submitted,
+}
+
 /// Why a spend was not made.
 #[derive(Debug)]
 pub(super) enum Refused {
@@ -136,19 +143,34 @@ impl Memory {
         })
     }
 
-    /// Records that the token `id` was used; returns when that is as durable as configured.
+    /// Records the uses of tokens, each with its expiry, in their order, and sends them on their way
+    /// to the disk together; see [`Self::recorded`].
+    pub(super) fn record(
+        &self,
+        uses: &[(TokenId, u64)],
+        now: impl Fn() -> u64,
+    ) -> Vec<Result<Recorded, Refused>> {
+        if let Err(why) = self.check() {
+            return uses.iter().map(|_| Err(Refused::Ended(why.clone()))).collect();
+        }
+        let outcomes = self.seen.spend_all(uses, now);
+        let spent = outcomes.iter().zip(uses).filter(|(outcome, _)| outcome.is_ok());
+        let records = spent.map(|(_, (id, expires))| Record::Spent { id: *id, expires: *expires });
+        let mut submitted = self.submit_each(&records.collect::<Vec<_>>()).into_iter();
+        let each = outcomes.into_iter().map(|outcome| {
+            let spent = outcome.map_err(Refused::Seen)?;
+            let missed = || Refused::Unrecorded("not all were recorded".to_owned());
+            Ok(Recorded { spent, submitted: submitted.next().ok_or_else(missed)? })
+        });
+        each.collect()
+    }
+
+    /// Returns when a use that was recorded is as durable as configured.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub(super) async fn spend(
-        &self,
-        id: TokenId,
-        expires: u64,
-        now: impl Fn() -> u64,
-    ) -> Result<Spent, Refused> {
-        self.check().map_err(Refused::Ended)?;
-        let spent = self.seen.spend(id, expires, now).map_err(Refused::Seen)?;
-        let submitted = self.submit(&[Record::Spent { id, expires }]);
+    /// [`Refused::Unrecorded`].
+    pub(super) async fn recorded(&self, recorded: Recorded) -> Result<Spent, Refused> {
+        let Recorded { spent, submitted } = recorded;
         self.kept(submitted).await.map_err(Refused::Unrecorded)?;
         Ok(spent)
     }
@@ -221,6 +243,13 @@ impl Memory {
     /// The memories whose revocations are all known, this one last.
     pub(super) fn lineage(&self) -> Vec<MemoryId> {
         self.lineage.load().iter().copied().chain([self.mem]).collect()
+    }
+
+    fn submit_each(&self, records: &[Record]) -> Vec<Submitted> {
+        match &self.recorder {
+            Some(recorder) => recorder.submit_each(records),
+            None => records.iter().map(|_| Submitted::Done(Ok(()))).collect(),
+        }
     }
 
     fn submit(&self, records: &[Record]) -> Submitted {

@@ -15,6 +15,7 @@ mod record;
 mod recorder;
 mod revoking;
 mod segment;
+mod spenders;
 mod spending;
 mod tail;
 mod upkeep;

@@ -115,6 +115,16 @@ impl Recorder {
         }
     }
 
+    /// As [`Recorder::submit`], for records that are answered for one by one. Those that are written
+    /// in place are written at once.
+    pub(super) fn submit_each(&self, records: &[Record]) -> Vec<Submitted> {
+        if self.group.is_some() {
+            return records.chunks(1).map(|record| self.submit(record)).collect();
+        }
+        let outcome = self.journal.write(records);
+        records.iter().map(|_| Submitted::Done(outcome.clone())).collect()
+    }
+
     /// Waits, blocking, until all that was submitted before has been written, or has failed.
     pub(super) fn settle(&self) {
         if let Some(group) = &self.group {

@@ -17,15 +17,15 @@ use super::{
     journal::Place,
     load::{self, Found},
     lock::DirectoryLock,
-    memory::{Known, Memory, Refused},
+    memory::{Known, Memory},
     options::{StoreOptions, StoreStatus},
-    record::LATEST,
     segment,
+    spenders::Spenders,
 };
 use crate::gate::{
     denial::Denial,
     id::{MemoryId, TokenId},
-    seen::{NotSpent, SeenSet, Spent},
+    seen::SeenSet,
 };
 
 /// Seconds between syncs where `durability = process` leaves writing to the kernel.
@@ -43,13 +43,15 @@ pub struct Local(pub(super) Arc<Shared>);
 pub(super) struct Shared {
     /// The memory in force.
     pub(super) current: ArcSwap<Memory>,
+    /// Those who spend at the same time.
+    pub(super) spenders: Spenders,
     options: StoreOptions,
     /// Where its journals are.
     pub(super) place: Option<Place>,
     random: fn() -> [u8; 16],
     upkeep: Mutex<Upkeep>,
     notices: Mutex<VecDeque<StoreNotice>>,
-    refused_full: AtomicU64,
+    pub(super) refused_full: AtomicU64,
     /// Whether it is the end, and others may go on from here.
     pub(super) closed: AtomicBool,
     /// Whether it was said that the room is getting short.
@@ -134,6 +136,7 @@ impl Local {
         })?;
         let store = Self(Arc::new(Shared {
             current: ArcSwap::from_pointee(memory),
+            spenders: Spenders::default(),
             options,
             place,
             random,
@@ -167,45 +170,6 @@ impl Local {
         let memory = self.0.current.load();
         memory.check().map_err(|why| Denial::StoreUnavailable { unspent: true, why })?;
         Ok(memory.mem)
-    }
-
-    /// Records that the token `id` was used; once, and as durably as configured on return.
-    ///
-    /// `mem` and `expires` are the token's; `now` is asked under the lock that decides.
-    ///
-    /// # Errors
-    /// [`Denial::Fenced`], [`Denial::Expired`], [`Denial::AlreadyUsed`], [`Denial::StoreFull`],
-    /// [`Denial::StoreUnavailable`]; [`Denial::Malformed`] for an expiry past the year 36,000.
-    pub async fn spend(
-        &self,
-        id: TokenId,
-        mem: MemoryId,
-        expires: u64,
-        now: impl Fn() -> u64 + Send + Sync,
-    ) -> Result<Spent, Denial> {
-        if expires > LATEST {
-            return Err(Denial::Malformed("exp is too late to be recorded"));
-        }
-        // One memory throughout: checked, recorded and answered for by the same.
-        let memory = self.0.current.load_full();
-        if memory.mem != mem {
-            return Err(Denial::Fenced(mem.to_string()));
-        }
-        match memory.spend(id, expires, &now).await {
-            Ok(spent) => Ok(spent),
-            Err(Refused::Seen(NotSpent::Denied(denial))) => {
-                if denial == Denial::StoreFull {
-                    self.0.refused_full.fetch_add(1, Ordering::Relaxed);
-                }
-                Err(denial)
-            }
-            Err(Refused::Seen(NotSpent::ClockWentBack)) => {
-                self.replace(&memory, &NewMemory::ClockWentBack, now());
-                Err(Denial::Fenced(mem.to_string()))
-            }
-            Err(Refused::Ended(why)) => Err(Denial::StoreUnavailable { unspent: true, why }),
-            Err(Refused::Unrecorded(why)) => Err(Denial::StoreUnavailable { unspent: false, why }),
-        }
     }
 
     /// Whether [`Local::spend`] would refuse the token now; records nothing, promises nothing.
@@ -318,7 +282,7 @@ impl Local {
     ///
     /// If none can be made, `old` has ended all the same, and this is tried again at the next
     /// second.
-    fn replace(&self, old: &Arc<Memory>, why: &NewMemory, now: u64) {
+    pub(super) fn replace(&self, old: &Arc<Memory>, why: &NewMemory, now: u64) {
         // Not waited for: who holds it either replaces the memory or has the next tick do so.
         if let Ok(mut upkeep) = self.0.upkeep.try_lock() {
             self.replace_holding(&mut upkeep, old, why, now);
