@@ -9,8 +9,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
         ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH,
-        COOKIE, HOST, PROXY_AUTHENTICATE, REFERRER_POLICY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-        USER_AGENT,
+        COOKIE, HOST, REFERRER_POLICY, TE, TRANSFER_ENCODING, USER_AGENT,
     },
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -35,18 +34,6 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// All but visible ASCII, and `%` itself, so that decoding gives back exactly what was encoded.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-/// What of an answer is for the upstream's own connection (RFC 9110, 7.6.1), and for a proxy.
-const HOP_NAMES: [HeaderName; 9] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
-];
 /// Fields that the gate sets in a request: of the visit, who is there, what the body is.
 const ROOM: usize = 12;
 /// What of a visitor's own request goes along to an upstream's callback.
@@ -169,11 +156,8 @@ pub fn to_upstream(
     remove_listed_in_connection(headers);
     // With room for what is set below: it grows once.
     headers.reserve(ROOM);
-    let gates = |name: &&HeaderName| is_gates(name.as_str(), visit.mapping);
-    let removed: Vec<HeaderName> = headers.keys().filter(gates).cloned().collect();
-    for name in removed {
-        headers.remove(name);
-    }
+    // All of `Host` is replaced below, where it stands.
+    remove_where(headers, |name| *name != HOST && is_gates(name.as_str(), visit.mapping));
     cookies::strip_request(headers, visit.cookie);
     if takes_trailers {
         // RFC 9110, 10.1.4: of this hop, so `Connection` names it.
@@ -209,9 +193,7 @@ pub fn to_client(headers: &mut HeaderMap, cookie: &str, signed_in: bool) {
         // RFC 9112, 6.3: Transfer-Encoding overrides, and both must never go on together.
         headers.remove(CONTENT_LENGTH);
     }
-    for name in &HOP_NAMES {
-        headers.remove(name);
-    }
+    remove_where(headers, is_of_the_hop);
     cookies::strip_response(headers, cookie);
     if signed_in {
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
@@ -228,8 +210,35 @@ pub fn from_callback(headers: &mut HeaderMap, cookie: &str) {
     headers.entry(REFERRER_POLICY).or_insert(HeaderValue::from_static("strict-origin"));
 }
 
+/// What of an answer is for the upstream's own connection (RFC 9110, 7.6.1), and for a proxy.
+fn is_of_the_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+    )
+}
+
+/// Removes the fields whose names are meant. To look at those that are there is cheaper than to
+/// look for each that might be.
+pub(super) fn remove_where(headers: &mut HeaderMap, is_meant: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| is_meant(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
 fn set_visit(headers: &mut HeaderMap, visit: &Visit<'_>) {
-    let host = HeaderValue::from_str(visit.host).ok();
+    // Most clients have said it as it is: then that is shared, and not made anew.
+    let said = headers.get(HOST).filter(|said| *said == visit.host).cloned();
+    let host = said.or_else(|| HeaderValue::from_str(visit.host).ok());
     put(headers, HOST, host.clone());
     put(headers, FORWARDED_HOST, host);
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(visit.scheme));
@@ -311,10 +320,11 @@ fn takes_trailers(headers: &HeaderMap) -> bool {
 /// RFC 9110, 7.6.1: what `Connection` lists is for this hop alone.
 fn remove_listed_in_connection(headers: &mut HeaderMap) {
     // What most of them say, and what never crosses anyway.
-    if headers.get(CONNECTION).is_none_or(|first| first == "keep-alive")
-        && headers.get_all(CONNECTION).iter().nth(1).is_none()
-    {
-        return;
+    let mut lines = headers.get_all(CONNECTION).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => return,
+        (Some(only), None) if only == "keep-alive" => return,
+        _ => {}
     }
     for name in names_in(headers, &CONNECTION) {
         headers.remove(name);

@@ -13,7 +13,7 @@ use http::{
 use crate::{
     edge::{
         gate_names::{begins, is_gates, reads_as},
-        headers::names_in,
+        headers::{names_in, remove_where},
     },
     gate::site::Identity,
 };
@@ -78,22 +78,21 @@ impl Announced {
         self.0.is_empty()
     }
 
-    /// Says in the head that goes on what will follow.
+    /// Says in the head that goes on what will follow. What the head said of that as it came is
+    /// gone by then.
     pub fn announce(&self, head: &mut HeaderMap) {
+        if self.is_empty() {
+            return;
+        }
         let names: Vec<&str> = self.0.iter().map(HeaderName::as_str).collect();
-        match HeaderValue::try_from(names.join(", ")) {
-            Ok(names) if !names.is_empty() => head.insert(TRAILER, names),
-            _ => head.remove(TRAILER),
-        };
+        if let Ok(names) = HeaderValue::try_from(names.join(", ")) {
+            head.insert(TRAILER, names);
+        }
     }
 
     /// Leaves in `trailers` what may cross.
     pub fn keep(&self, mut trailers: HeaderMap) -> HeaderMap {
-        let others: Vec<HeaderName> =
-            trailers.keys().filter(|name| !self.0.contains(name)).cloned().collect();
-        for name in others {
-            trailers.remove(name);
-        }
+        remove_where(&mut trailers, |name| !self.0.contains(name));
         trailers
     }
 }
