@@ -25,17 +25,20 @@ pub(super) fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// Several `Cookie` lines become one (RFC 6265, 5.4: a browser sends one).
 pub(super) fn strip_request(headers: &mut HeaderMap, name: &str) {
     let lines = headers.get_all(COOKIE);
-    let ours = |pair: &&[u8]| is_session(cookie_name(pair), name);
-    let several = lines.iter().nth(1).is_some();
-    if !several && !lines.iter().flat_map(pairs).any(|pair| ours(&pair)) {
-        return;
-    }
+    let mut is_changed = lines.iter().nth(1).is_some();
     let mut kept = Vec::new();
-    for pair in lines.iter().flat_map(pairs).filter(|pair| !ours(pair)) {
+    for pair in lines.iter().flat_map(pairs) {
+        if is_session(cookie_name(pair), name) {
+            is_changed = true;
+            continue;
+        }
         if !kept.is_empty() {
             kept.extend_from_slice(b"; ");
         }
         kept.extend_from_slice(pair.trim_ascii());
+    }
+    if !is_changed {
+        return;
     }
     headers.remove(COOKIE);
     if !kept.is_empty()
