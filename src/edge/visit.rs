@@ -44,7 +44,7 @@ pub(super) async fn proxied(
     let upgrade = Upgrade::asked(&mut request, &at.origin)?;
     let session = sessions::read(gate, site, request.headers());
     drop(under_way);
-    let navigates = intake.wants_page && source::is_navigation(request.headers());
+    let navigates = || intake.wants_page && source::is_navigation(request.headers());
     if let Some(url) = sign_in_first(site, &intake.path, session.is_some(), navigates)? {
         return respond::redirect(request.method(), url);
     }
@@ -76,7 +76,7 @@ pub(super) fn sign_in_first<'s>(
     site: &'s Site,
     path: &str,
     signed_in: bool,
-    navigates: bool,
+    navigates: impl FnOnce() -> bool,
 ) -> Result<Option<&'s str>, Denial> {
     if is_callback(site, path) {
         return Err(Denial::NotFound);
@@ -86,7 +86,7 @@ pub(super) fn sign_in_first<'s>(
     }
     match &site.anonymous {
         Anonymous::Pass => Ok(None),
-        Anonymous::Login(url) if navigates => Ok(Some(url)),
+        Anonymous::Login(url) if navigates() => Ok(Some(url)),
         Anonymous::Refuse | Anonymous::Login(_) => Err(Denial::SignInRequired),
     }
 }

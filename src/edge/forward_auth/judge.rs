@@ -62,7 +62,7 @@ fn visited(
 ) -> Result<Verdict, Denial> {
     let (at, site) = (&original.at, &original.at.site);
     let session = sessions::read_unrenewed(gate, site, headers);
-    if let Some(url) = visit::sign_in_first(site, original.path, session.is_some(), navigates)? {
+    if let Some(url) = visit::sign_in_first(site, original.path, session.is_some(), || navigates)? {
         let within = url.starts_with('/');
         let url = if within { [at.origin.as_str(), url].concat() } else { url.to_owned() };
         return Ok(Verdict::Elsewhere(url));
