@@ -4,7 +4,7 @@
 //! nothing but a lock held for a moment.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     fmt, io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -41,7 +41,7 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A pool for each upstream and trust: what one site trusts, another at the same address need not.
 #[derive(Debug)]
-pub(super) struct Pools(HashMap<String, Vec<(Option<Trust>, Pool)>>);
+pub(super) struct Pools(BTreeMap<String, Vec<(Option<Trust>, Pool)>>);
 
 /// The connections to one upstream. Cheap to clone; clones share them.
 #[derive(Clone)]
@@ -83,7 +83,7 @@ impl Pools {
         connect: Duration,
     ) -> io::Result<Self> {
         let mut connectors: Vec<(Option<Trust>, HttpsConnector<HttpConnector>)> = Vec::new();
-        let mut pools: HashMap<String, Vec<(Option<Trust>, Pool)>> = HashMap::new();
+        let mut pools: BTreeMap<String, Vec<(Option<Trust>, Pool)>> = BTreeMap::new();
         for upstream in upstreams {
             let Upstream { authority, tls } = upstream;
             let known = connectors.iter().find(|(known, _)| known == tls);
