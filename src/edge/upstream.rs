@@ -92,35 +92,34 @@ impl Upstreams {
         if matches!(parts.method, Method::CONNECT | Method::TRACE) {
             return Err(Denial::MethodNotAllowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
-        let uri = target(parts.uri.path_and_query(), &parts.method)?;
-        let mut fields = parts.headers;
-        let length_given = fields.contains_key(CONTENT_LENGTH);
-        let announced = Announced::of(&fields, visit.mapping);
-        headers::to_upstream(&mut fields, visit, introduction);
-        // Of HTTP/2 a body has both a length and trailers; of HTTP/1.1 it is then in chunks.
-        let trails = parts.version == Version::HTTP_2 && !announced.is_empty();
-        frame(&mut fields, &incoming, length_given, trails);
-        if fields.contains_key(TRANSFER_ENCODING) {
-            announced.announce(&mut fields);
-        }
-        if let Some(upgrade) = &upgrade {
-            upgrade.ask(&mut fields);
-        }
-
+        let asked = Asked {
+            uri: target(parts.uri, &parts.method)?,
+            method: parts.method,
+            version: parts.version,
+            visit,
+            introduction,
+            upgrade: upgrade.as_ref(),
+        };
         // RFC 9110, 9.2.2: a safe request without a body may be sent again; one that met a
-        // connection the upstream was just closing deserves it.
-        let again = (parts.method.is_safe() && incoming.is_end_stream()).then(|| fields.clone());
+        // connection the upstream was just closing deserves it. What the client sent is less to
+        // keep for that than what the upstream is sent.
+        let again =
+            (asked.method.is_safe() && incoming.is_end_stream()).then(|| parts.headers.clone());
+        let announced = Announced::of(&parts.headers, visit.mapping);
         let progress = (!incoming.is_end_stream()).then(Progress::default);
         let body = match &progress {
-            Some(progress) => body::relay_upload(incoming, announced, progress, self.timeouts.body),
+            Some(progress) => {
+                let (announced, patience) = (announced.clone(), self.timeouts.body);
+                body::relay_upload(incoming, announced, progress, patience)
+            }
             None => body::empty(),
         };
-        let sent = request_to(parts.method.clone(), uri.clone(), fields, body);
+        let sent = asked.request(parts.headers, body, &announced);
         let mut answer = self.answer(sent, upstream, progress.as_ref(), upgrade.as_ref()).await;
         if matches!(answer, Err(Failure::Closed(_)))
             && let Some(fields) = again
         {
-            let sent = request_to(parts.method, uri, fields, body::empty());
+            let sent = asked.request(fields, body::empty(), &announced);
             answer = self.answer(sent, upstream, None, upgrade.as_ref()).await;
         }
         let (mut answer, lease) = answer.map_err(Failure::into_denial)?;
@@ -157,7 +156,7 @@ impl Upstreams {
     ) -> Result<Response<Body>, Denial> {
         let path = PathAndQuery::try_from(callback)
             .map_err(|error| Denial::Internal(format!("callback {callback:?}: {error}")))?;
-        let uri = target(Some(&path), &Method::GET)?;
+        let uri = target(path.into(), &Method::GET)?;
         let fields = headers::to_callback(visitor, visit, login_assertion);
         let sent = request_to(Method::GET, uri, fields, body::empty());
         let answer = self.answer(sent, upstream, None, None).await;
@@ -206,7 +205,9 @@ impl Upstreams {
     }
 
     async fn connected(&self, pool: &Pool, upstream: &Upstream) -> Result<Lease, Failure> {
-        match tokio::time::timeout(self.timeouts.answer, pool.connect()).await {
+        // Most requests find a connection, and carry no room for making one.
+        let connecting = Box::pin(pool.connect());
+        match tokio::time::timeout(self.timeouts.answer, connecting).await {
             Ok(connected) => connected.map_err(|error| Failure::of(error.as_ref(), upstream)),
             Err(_) => Err(Failure::Slow),
         }
@@ -289,27 +290,49 @@ impl Failure {
     }
 }
 
-/// What to ask for: the target's own bytes.
-fn target(path: Option<&PathAndQuery>, method: &Method) -> Result<Uri, Denial> {
-    path.filter(|path| {
-        path.as_str().starts_with('/') || (path == &"*" && method == Method::OPTIONS)
-    })
-    .map(|path| Uri::from(path.clone()))
-    .ok_or_else(|| Denial::Unreadable("the request's target is not a path".to_owned()))
+/// What a client asked for, and all that is said of it to the upstream.
+struct Asked<'a> {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    visit: &'a Visit<'a>,
+    introduction: Option<&'a Introduction>,
+    upgrade: Option<&'a Upgrade>,
 }
 
-/// Frames the body as it is, not as the client said it would be (RFC 9112, 6).
-fn frame(fields: &mut HeaderMap, body: &impl HttpBody, length_given: bool, trails: bool) {
-    if body.is_end_stream() {
-        if length_given {
-            fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+impl Asked<'_> {
+    /// The request to the upstream: `fields` are the client's own, `body` is what goes on.
+    fn request(&self, mut fields: HeaderMap, body: Body, announced: &Announced) -> Request<Body> {
+        let length_given = fields.contains_key(CONTENT_LENGTH);
+        headers::to_upstream(&mut fields, self.visit, self.introduction);
+        // Frames the body as it is, not as the client said it would be (RFC 9112, 6). Of HTTP/2 it
+        // has both a length and trailers; of HTTP/1.1 it is then in chunks.
+        let trails = self.version == Version::HTTP_2 && !announced.is_empty();
+        if body.is_end_stream() {
+            if length_given {
+                fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+        } else if let Some(length) = body.size_hint().exact().filter(|_| !trails) {
+            fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        } else {
+            // Said outright: hyper would send a GET of unknown length without its body.
+            fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            announced.announce(&mut fields);
         }
-    } else if let Some(length) = body.size_hint().exact().filter(|_| !trails) {
-        fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    } else {
-        // Said outright: hyper would send a GET of unknown length without its body.
-        fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        if let Some(upgrade) = self.upgrade {
+            upgrade.ask(&mut fields);
+        }
+        request_to(self.method.clone(), self.uri.clone(), fields, body)
     }
+}
+
+/// What to ask for: the target's own bytes.
+fn target(uri: Uri, method: &Method) -> Result<Uri, Denial> {
+    let path = uri.into_parts().path_and_query.filter(|path| {
+        path.as_str().starts_with('/') || (path == &"*" && method == Method::OPTIONS)
+    });
+    path.map(Uri::from)
+        .ok_or_else(|| Denial::Unreadable("the request's target is not a path".to_owned()))
 }
 
 fn request_to(method: Method, uri: Uri, fields: HeaderMap, body: Body) -> Request<Body> {
