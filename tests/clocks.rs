@@ -187,10 +187,10 @@ async fn a_token_judged_in_time_but_delayed_past_the_drop_of_its_bucket_is_refus
     let ttl = 4 * BUCKET;
     assert_eq!((NOW + ttl) % BUCKET, 0);
     let link = running.link(json!({ "ttl": ttl })).await;
-    let (parts, ()) = http::Request::post("/").header("host", "x").body(()).unwrap().into_parts();
+    let request = http::Request::post("/").header("host", "x").body(()).unwrap();
     let connection =
         oncegate::edge::connection::Connection::plain((std::net::Ipv4Addr::LOCALHOST, 0).into());
-    let (intake, _) = Intake::read(&gate, &connection, ClientIpSource::Peer, &parts);
+    let (intake, _) = Intake::read(&gate, &connection, ClientIpSource::Peer, &request);
     let visit = redeem::Presenter::default();
     let judged = async || {
         let verified = redeem::verify(&gate, &link.token).await.unwrap();

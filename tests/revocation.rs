@@ -221,9 +221,9 @@ async fn a_revocation_answered_while_a_link_is_recorded_holds() {
     gate.wait(1);
     let cookie = support::gate::cookie_of(&gate.open(&other).await);
     let running = gate.running.as_ref().unwrap().gate.clone();
-    let (parts, ()) = http::Request::post("/").header("host", "x").body(()).unwrap().into_parts();
+    let request = http::Request::post("/").header("host", "x").body(()).unwrap();
     let connection = Connection::plain((std::net::Ipv4Addr::LOCALHOST, 0).into());
-    let (intake, _) = Intake::read(&running, &connection, ClientIpSource::Peer, &parts);
+    let (intake, _) = Intake::read(&running, &connection, ClientIpSource::Peer, &request);
     let by = redeem::Presenter::default();
     let verified = redeem::verify(&running, &link.token).await.unwrap();
     let site = running.site_named("panel").unwrap();

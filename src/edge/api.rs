@@ -43,10 +43,10 @@ async fn answered(
     connection: Connection,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let (parts, mut body) = request.into_parts();
     let source = gate.config.listen.api_client_ip;
-    let (intake, read) = Intake::read(&gate, &connection, source, &parts);
+    let (intake, read) = Intake::read(&gate, &connection, source, &request);
     let intake = Arc::new(intake);
+    let (parts, mut body) = request.into_parts();
     if let (Ok(()), Some(spoken)) = (&read, vendors::at(&gate, &intake.path)) {
         let arrived = Arrived { connection: &connection, headers: &parts.headers };
         let answer =

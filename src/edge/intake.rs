@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, Method, Uri, Version, header,
-    request::Parts,
+    HeaderMap, Method, Request, Uri, Version, header,
     uri::{Authority, PathAndQuery},
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Incoming};
 
 use crate::{
-    edge::{Gate, connection::Connection, respond::REQUEST_ID},
+    edge::{
+        Gate,
+        connection::Connection,
+        respond::{self, REQUEST_ID},
+    },
     gate::{
         client_ip::{self, ClientIp, ClientIpSource, Unreadable},
         denial::Denial,
@@ -52,23 +55,23 @@ impl Intake {
     ///
     /// # Errors
     /// [`Denial::Unreadable`] for what does not read one way only.
-    pub fn read(
+    pub fn read<B>(
         gate: &Gate,
         connection: &Connection,
         source: ClientIpSource,
-        parts: &Parts,
+        request: &Request<B>,
     ) -> (Self, Result<(), Denial>) {
-        let listen = &gate.config.listen;
-        let client = client(source, connection, &parts.headers, &listen.trusted_proxies);
+        let (listen, headers) = (&gate.config.listen, request.headers());
+        let client = client(source, connection, headers, &listen.trusted_proxies);
         let mut intake = Self {
             authority: String::new(),
             path: String::new(),
             query: None,
-            id: request_id(&parts.headers, connection.is_from(&listen.trusted_proxies)),
-            wants_page: wants_page(&parts.headers),
+            id: request_id(headers, || connection.is_from(&listen.trusted_proxies)),
+            wants_page: wants_page(headers),
             client,
         };
-        let read = intake.read_target(parts);
+        let read = intake.read_target(request);
         (intake, read)
     }
 
@@ -77,12 +80,12 @@ impl Intake {
         audit::Request { id: &self.id, client: &self.client }
     }
 
-    fn read_target(&mut self, parts: &Parts) -> Result<(), Denial> {
-        self.authority = authority(parts)?;
-        if parts.method == Method::CONNECT {
+    fn read_target<B>(&mut self, request: &Request<B>) -> Result<(), Denial> {
+        self.authority = authority(request)?;
+        if request.method() == Method::CONNECT {
             return Err(unreadable("this is not a proxy for CONNECT"));
         }
-        let (path, query) = path::of_target(target(&parts.uri)).map_err(unreadable)?;
+        let (path, query) = path::of_target(target(request.uri())).map_err(unreadable)?;
         path.clone_into(&mut self.path);
         self.query = query.map(str::to_owned);
         Ok(())
@@ -95,20 +98,19 @@ pub fn target(uri: &Uri) -> &str {
 }
 
 /// The one authority that a request names (RFC 9112, 3.2; RFC 9113, 8.3.1).
-fn authority(parts: &Parts) -> Result<String, Denial> {
-    let mut hosts = parts.headers.get_all(header::HOST).iter();
+fn authority<B>(request: &Request<B>) -> Result<String, Denial> {
+    let asked = request.uri().authority().map(Authority::as_str);
+    let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => {
             host.to_str().map_err(|_| unreadable("the Host header is not ASCII"))?
         }
         // `:authority` takes its place; an absolute target of HTTP/1.1 does not.
-        (None, _) if parts.version == Version::HTTP_2 => {
-            parts.uri.authority().map(Authority::as_str).unwrap_or_default()
-        }
+        (None, _) if request.version() == Version::HTTP_2 => asked.unwrap_or_default(),
         (None, _) => return Err(unreadable("there is no Host header")),
         (Some(_), Some(_)) => return Err(unreadable("there are two Host headers")),
     };
-    let authority = match parts.uri.authority().map(Authority::as_str) {
+    let authority = match asked {
         Some(target) if target.eq_ignore_ascii_case(host) => target,
         Some(_) => return Err(unreadable("the target and the Host header disagree")),
         None => host,
@@ -132,11 +134,14 @@ fn client(
 }
 
 /// A trusted proxy's own id for the request, or a new one: 16 hex digits.
-fn request_id(headers: &HeaderMap, trusted: bool) -> String {
-    let given = headers.get(REQUEST_ID).filter(|_| trusted).and_then(|id| id.to_str().ok());
+fn request_id(headers: &HeaderMap, is_trusted: impl FnOnce() -> bool) -> String {
+    let given = headers.get(REQUEST_ID).filter(|_| is_trusted()).and_then(|id| id.to_str().ok());
     match given {
         Some(id) if is_request_id(id) => id.to_owned(),
-        _ => format!("{:016x}", u128::from_ne_bytes(entropy::id()) as u64),
+        _ => {
+            let [id @ .., _, _, _, _, _, _, _, _] = entropy::id();
+            respond::hex(&id)
+        }
     }
 }
 

@@ -52,11 +52,11 @@ pub(super) struct Opened {
 /// `/_once/l/TOKEN`
 pub(super) async fn at_path(
     opened: Arc<Opened>,
-    method: &Method,
+    method: Method,
     body: Incoming,
 ) -> Result<Response<Body>, Refusal> {
-    match *method {
-        Method::GET | Method::HEAD => open(opened, method).await,
+    match method {
+        Method::GET | Method::HEAD => open(opened, &method).await,
         Method::POST => post(opened, body).await,
         Method::OPTIONS => Ok(respond::allowing(METHODS)),
         _ => Err(Denial::MethodNotAllowed(METHODS).into()),
@@ -66,12 +66,12 @@ pub(super) async fn at_path(
 /// `?_once=TOKEN` on any page of the site, or the form of a dialect.
 pub(super) async fn on_page(
     opened: Arc<Opened>,
-    method: &Method,
+    method: Method,
 ) -> Result<Response<Body>, Refusal> {
-    if !matches!(*method, Method::GET | Method::HEAD) {
+    if !matches!(method, Method::GET | Method::HEAD) {
         return Err(Denial::Unreadable("a link is opened with GET".to_owned()).into());
     }
-    open(opened, method).await
+    open(opened, &method).await
 }
 
 /// Shows the link's page, or what speaks against it; spends only where the link needs no page.

@@ -117,17 +117,25 @@ fn bare(status: StatusCode, body: Body) -> Response<Body> {
     response
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// Two digits a byte. Each request has an id of them.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from(if half < 10 { b'0' + half } else { b'a' - 10 + half });
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_written_in_two_digits_each() {
+        assert_eq!(hex(&[0, 9, 10, 0x0f, 0xf0, 0xa9, 0xff]), "00090a0ff0a9ff");
+    }
 
     #[test]
     fn what_no_header_can_carry_is_no_redirect() {

@@ -1,7 +1,8 @@
 //! The public listener: which site a request is for, and which of the gate's own paths.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc};
 
+use futures_util::TryFutureExt as _;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
     header::{CACHE_CONTROL, CONNECTION},
@@ -42,16 +43,23 @@ async fn answered(
     request: Request<Incoming>,
     under_way: TaskTrackerToken,
 ) -> Response<Body> {
-    let (parts, body) = request.into_parts();
     let source = gate.config.listen.client_ip;
-    let (intake, read) = Intake::read(&gate, &connection, source, &parts);
+    let (intake, read) = Intake::read(&gate, &connection, source, &request);
     let intake = Arc::new(intake);
     let site = gate.site_at(&intake.authority);
-    let upgrade = upgrade::is_asked(parts.version, &parts.headers);
-    let request = Request::from_parts(parts, body);
-    let answered = match read {
-        Ok(()) => route(&gate, &connection, site.as_ref(), &intake, request, under_way).await,
-        Err(denial) => Err(denial.into()),
+    let upgrade = upgrade::is_asked(request.version(), request.headers());
+    let routed = read
+        .map_err(Refusal::from)
+        .and_then(|()| route(&gate, &connection, site.as_ref(), &intake, request));
+    let answered = match routed {
+        Ok(Routed::Answered(answer)) => Ok(answer),
+        Ok(Routed::Asks(answer)) => answer.await,
+        Ok(Routed::Proxied(answer)) => {
+            // An upstream that takes its time keeps no successor waiting for the state.
+            drop(under_way);
+            answer.await
+        }
+        Err(refusal) => Err(refusal),
     };
     let mut answer = answered.unwrap_or_else(|refusal| {
         redeem::refused(&gate, &intake, &refusal, None);
@@ -69,26 +77,39 @@ pub fn is_peers(path: &str) -> bool {
     path.starts_with(gate::peer::PATH)
 }
 
-/// What takes several steps is kept apart: whoever needs one step carries no room for all of them.
-async fn route(
-    gate: &Arc<Gate>,
+/// Who answers a request. What takes several steps is kept apart: whoever needs one step carries
+/// no room for all of them.
+enum Routed<'r> {
+    /// It is answered.
+    Answered(Response<Body>),
+    /// By steps in which the store may be asked for something.
+    Asks(Steps<'r>),
+    /// The upstream: the store was asked all that it is asked.
+    Proxied(Steps<'r>),
+}
+
+/// What is done for a request, one after the other.
+pub(super) type Steps<'r> =
+    Pin<Box<dyn Future<Output = Result<Response<Body>, Refusal>> + Send + 'r>>;
+
+fn route<'r>(
+    gate: &'r Arc<Gate>,
     connection: &Connection,
-    at: Option<&Visited>,
-    intake: &Arc<Intake>,
+    at: Option<&'r Visited>,
+    intake: &'r Arc<Intake>,
     request: Request<Incoming>,
-    under_way: TaskTrackerToken,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Routed<'r>, Refusal> {
     let path = intake.path.as_str();
     // Keys are the same under any authority, and other gates know this one by its address.
     if path == JWKS {
-        return Ok(jwks(gate, request.method())?);
+        return Ok(Routed::Answered(jwks(gate, request.method())?));
     }
     if is_peers(path) {
-        return Ok(Box::pin(peer::answer(gate, path, request)).await?);
+        return Ok(Routed::Asks(Box::pin(peer::answer(gate, path, request).err_into())));
     }
     // Load balancers know this gate by its address, and say for which site they ask.
     if forward_auth::is_asked(path) {
-        return Ok(forward_auth::answer(gate, connection, intake, &request)?);
+        return Ok(Routed::Answered(forward_auth::answer(gate, connection, intake, &request)?));
     }
     let at = at.ok_or_else(|| Denial::WrongSite(intake.authority.clone()))?;
     let site = &at.site;
@@ -105,27 +126,30 @@ async fn route(
         (Some(carried), None) => {
             let (parts, _) = request.into_parts();
             let opened = opened(carried, parts.headers);
-            return Box::pin(links::on_page(opened, &parts.method)).await;
+            return Ok(Routed::Asks(Box::pin(links::on_page(opened, parts.method))));
         }
         (None, Some(token)) => {
             let (parts, body) = request.into_parts();
             let opened = opened(Carried::at_path(token), parts.headers);
-            return Box::pin(links::at_path(opened, &parts.method, body)).await;
+            return Ok(Routed::Asks(Box::pin(links::at_path(opened, parts.method, body))));
         }
         (None, None) => {}
     }
     match path {
-        "/_once/session" => Ok(sessions::show(gate, site, request.method(), request.headers())?),
-        "/_once/logout" => {
+        "/_once/session" => {
             let (method, headers) = (request.method(), request.headers());
-            Ok(Box::pin(sessions::log_out(gate, at, intake, method, headers)).await?)
+            Ok(Routed::Answered(sessions::show(gate, site, method, headers)?))
+        }
+        "/_once/logout" => {
+            let (parts, _) = request.into_parts();
+            Ok(Routed::Asks(Box::pin(sessions::log_out(gate, at, intake, parts).err_into())))
         }
         _ if link::is_gates_own(path) => Err(Denial::NotFound.into()),
         // Whatever the application would make of it, its log would have a link that still works.
         _ if link::holds_token(intake::target(request.uri())) => {
             Err(Denial::Unreadable("a link's token stands where none is taken".to_owned()).into())
         }
-        _ => Ok(Box::pin(visit::proxied(gate, at, intake, request, under_way)).await?),
+        _ => Ok(Routed::Proxied(visit::proxied(gate, at, intake, request)?)),
     }
 }
 

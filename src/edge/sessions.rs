@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header::SET_COOKIE};
+use http::{
+    HeaderMap, HeaderValue, Method, Response, StatusCode, header::SET_COOKIE, request::Parts,
+};
 use serde::Serialize;
 
 use crate::{
@@ -159,14 +161,13 @@ pub(super) async fn log_out(
     gate: &Gate,
     at: &Visited,
     intake: &Intake,
-    method: &Method,
-    headers: &HeaderMap,
+    Parts { method, headers, .. }: Parts,
 ) -> Result<Response<Body>, Denial> {
     let (site, home) = (&at.site, at.home_url());
-    match *method {
+    match method {
         Method::POST => {}
         Method::GET | Method::HEAD => {
-            let user = read(gate, site, headers).map(|session| session.user.clone());
+            let user = read(gate, site, &headers).map(|session| session.user.clone());
             return Ok(respond::page(StatusCode::OK, &[], Referrer::Origin, |nonce| {
                 let (site_host, user) = (at.origin.authority(), user.as_deref());
                 pages::logout_page(&pages::LogoutPage { site_host, user, home: &home, nonce })
@@ -174,8 +175,8 @@ pub(super) async fn log_out(
         }
         _ => return Err(Denial::MethodNotAllowed("GET, HEAD, POST")),
     }
-    source::same_origin(headers, &at.origin)?;
-    if let Some(session) = read(gate, site, headers) {
+    source::same_origin(&headers, &at.origin)?;
+    if let Some(session) = read(gate, site, &headers) {
         let ended = Revocation::session(session.id, session.expires);
         gate.store.revoke(ended, gate.clock.now()).await?;
         audit::signed_out(intake.audit(), &session.user, &site.name, session.id);

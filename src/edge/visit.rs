@@ -1,17 +1,16 @@
 //! A visitor's request to a site: who is there, whether they may see it, and on to the upstream.
 
-use std::sync::Arc;
+use std::future::ready;
 
 use http::{
-    HeaderMap, HeaderValue, Request, Response,
+    HeaderMap, HeaderValue, Request,
     header::{CACHE_CONTROL, SET_COOKIE},
 };
 use hyper::body::Incoming;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{
     edge::{
-        Gate, assertions, body::Body, headers, intake::Intake, respond, sessions, source,
+        Gate, assertions, headers, intake::Intake, respond, route::Steps, sessions, source,
         upgrade::Upgrade,
     },
     gate::{
@@ -24,8 +23,7 @@ use crate::{
 
 /// Answers a visitor's request with what the site's upstream says.
 ///
-/// The request is `under_way` until the store has said all that it is asked: an upstream that
-/// takes its time keeps no successor waiting for the state.
+/// What the store is asked, it is asked before this returns.
 ///
 /// # Errors
 /// [`Denial::SignInRequired`] for nobody on a page that needs somebody; [`Denial::NotFound`] on
@@ -33,37 +31,38 @@ use crate::{
 /// another site's page asks for; what [`Upstreams::forward`] says.
 ///
 /// [`Upstreams::forward`]: crate::edge::upstream::Upstreams::forward
-pub(super) async fn proxied(
-    gate: &Arc<Gate>,
-    at: &Visited,
+pub(super) fn proxied<'r>(
+    gate: &'r Gate,
+    at: &'r Visited,
     intake: &Intake,
     mut request: Request<Incoming>,
-    under_way: TaskTrackerToken,
-) -> Result<Response<Body>, Denial> {
+) -> Result<Steps<'r>, Denial> {
     let site = &at.site;
     let upgrade = Upgrade::asked(&mut request, &at.origin)?;
     let session = sessions::read(gate, site, request.headers());
-    drop(under_way);
     let navigates = || intake.wants_page && source::is_navigation(request.headers());
     if let Some(url) = sign_in_first(site, &intake.path, session.is_some(), navigates)? {
-        return respond::redirect(request.method(), url);
+        let redirect = respond::redirect(request.method(), url)?;
+        return Ok(Box::pin(ready(Ok(redirect))));
     }
     let upstream = site.upstream.as_ref().ok_or(Denial::NotFound)?;
     let visit = described(gate, at, intake);
     let signed = session.as_ref().map(|session| assertions::of(gate, site, session));
-    let introduction = signed.as_ref().map(|signed| &signed.introduction);
     // Under this id the gate logs it; a client's own is nobody's to rely on.
     if let Ok(id) = HeaderValue::try_from(&intake.id) {
         request.headers_mut().insert(respond::REQUEST_ID, id);
     }
     gate.metrics.proxied.get_or_create(&At { site: site.name.clone() }).inc();
-    let mut response =
-        gate.upstreams.forward(request, upstream, &visit, introduction, upgrade).await?;
-    if let Some(cookie) = session.and_then(|session| sessions::renewal(gate, site, &session)) {
-        response.headers_mut().append(SET_COOKIE, cookie);
-        keep_out_of_caches(response.headers_mut());
-    }
-    Ok(response)
+    Ok(Box::pin(async move {
+        let introduction = signed.as_ref().map(|signed| &signed.introduction);
+        let mut response =
+            gate.upstreams.forward(request, upstream, &visit, introduction, upgrade).await?;
+        if let Some(cookie) = session.and_then(|session| sessions::renewal(gate, site, &session)) {
+            response.headers_mut().append(SET_COOKIE, cookie);
+            keep_out_of_caches(response.headers_mut());
+        }
+        Ok(response)
+    }))
 }
 
 /// Where a visitor must go to sign in before they see this path of a site; none: they may see it.
