@@ -152,12 +152,16 @@ pub fn to_upstream(
     visit: &Visit<'_>,
     introduction: Option<&Introduction>,
 ) {
-    let takes_trailers = takes_trailers(headers);
-    remove_listed_in_connection(headers);
+    // All of `Host` is replaced below, where it stands.
+    let gates =
+        names_where(headers, |name| *name != HOST && is_gates(name.as_str(), visit.mapping));
+    let takes_trailers = gates.contains(&TE) && takes_trailers(headers);
+    if gates.contains(&CONNECTION) {
+        remove_listed_in_connection(headers);
+    }
+    remove_all(headers, gates);
     // With room for what is set below: it grows once.
     headers.reserve(ROOM);
-    // All of `Host` is replaced below, where it stands.
-    remove_where(headers, |name| *name != HOST && is_gates(name.as_str(), visit.mapping));
     cookies::strip_request(headers, visit.cookie);
     if takes_trailers {
         // RFC 9110, 10.1.4: of this hop, so `Connection` names it.
@@ -188,12 +192,15 @@ pub fn to_callback(headers: &HeaderMap, visit: &Visit<'_>, assertion: &str) -> H
 
 /// Makes an upstream's response headers into those for the client.
 pub fn to_client(headers: &mut HeaderMap, cookie: &str, signed_in: bool) {
-    remove_listed_in_connection(headers);
-    if headers.contains_key(TRANSFER_ENCODING) {
+    let hop = names_where(headers, is_of_the_hop);
+    if hop.contains(&CONNECTION) {
+        remove_listed_in_connection(headers);
+    }
+    if hop.contains(&TRANSFER_ENCODING) {
         // RFC 9112, 6.3: Transfer-Encoding overrides, and both must never go on together.
         headers.remove(CONTENT_LENGTH);
     }
-    remove_where(headers, is_of_the_hop);
+    remove_all(headers, hop);
     cookies::strip_response(headers, cookie);
     if signed_in {
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
@@ -226,20 +233,32 @@ fn is_of_the_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// Removes the fields whose names are meant. To look at those that are there is cheaper than to
-/// look for each that might be.
-pub(super) fn remove_where(headers: &mut HeaderMap, is_meant: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<HeaderName> = headers.keys().filter(|name| is_meant(name)).cloned().collect();
+/// The names that are there and are meant. To look at those that are there is cheaper than to look
+/// for each that might be.
+pub(super) fn names_where(
+    headers: &HeaderMap,
+    is_meant: impl Fn(&HeaderName) -> bool,
+) -> Vec<HeaderName> {
+    headers.keys().filter(|name| is_meant(name)).cloned().collect()
+}
+
+pub(super) fn remove_all(headers: &mut HeaderMap, names: Vec<HeaderName>) {
     for name in names {
         headers.remove(name);
     }
 }
 
 fn set_visit(headers: &mut HeaderMap, visit: &Visit<'_>) {
-    // Most clients have said it as it is: then that is shared, and not made anew.
-    let said = headers.get(HOST).filter(|said| *said == visit.host).cloned();
-    let host = said.or_else(|| HeaderValue::from_str(visit.host).ok());
-    put(headers, HOST, host.clone());
+    let mut said = headers.get_all(HOST).iter();
+    let host = match (said.next(), said.next()) {
+        // As most clients say it, it stays.
+        (Some(said), None) if said == visit.host => Some(said.clone()),
+        _ => {
+            let host = HeaderValue::from_str(visit.host).ok();
+            put(headers, HOST, host.clone());
+            host
+        }
+    };
     put(headers, FORWARDED_HOST, host);
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(visit.scheme));
     if let Some(client) = visit.client {
@@ -321,14 +340,11 @@ fn takes_trailers(headers: &HeaderMap) -> bool {
 fn remove_listed_in_connection(headers: &mut HeaderMap) {
     // What most of them say, and what never crosses anyway.
     let mut lines = headers.get_all(CONNECTION).iter();
-    match (lines.next(), lines.next()) {
-        (None, _) => return,
-        (Some(only), None) if only == "keep-alive" => return,
-        _ => {}
+    if matches!((lines.next(), lines.next()), (Some(only), None) if only == "keep-alive") {
+        return;
     }
-    for name in names_in(headers, &CONNECTION) {
-        headers.remove(name);
-    }
+    let listed = names_in(headers, &CONNECTION);
+    remove_all(headers, listed);
 }
 
 /// The field names that a field lists.
@@ -348,6 +364,53 @@ pub(super) fn listed<'h>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn lines(headers: &HeaderMap, name: &str) -> Vec<String> {
+        headers.get_all(name).iter().map(|line| line.to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_host_is_the_sites_however_it_was_said_and_where_it_stood() {
+        let visit =
+            Visit { host: "h.example", scheme: "https", client: None, cookie: "c", mapping: &[] };
+        for said in [&["h.example"][..], &["H.example"], &["other"], &["h.example", "other"], &[]] {
+            let mut headers = HeaderMap::new();
+            for host in said {
+                headers.append(HOST, HeaderValue::from_static(host));
+            }
+            headers.append("accept", HeaderValue::from_static("*/*"));
+            headers.append("x-forwarded-host", HeaderValue::from_static("forged"));
+            to_upstream(&mut headers, &visit, None);
+            assert_eq!(lines(&headers, "host"), ["h.example"], "{said:?}");
+            assert_eq!(lines(&headers, "x-forwarded-host"), ["h.example"], "{said:?}");
+            assert!(said.is_empty() || headers.keys().next() == Some(&HOST), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_answer_says_of_its_own_hop_stays_there() {
+        let hop = [
+            "connection",
+            "keep-alive",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+            "proxy-connection",
+            "proxy-authenticate",
+            "proxy-authentication-info",
+        ];
+        let mut headers = HeaderMap::new();
+        for name in hop.into_iter().chain(["x-kept", "etag"]) {
+            headers.append(name, HeaderValue::from_static("1"));
+            headers.append(name, HeaderValue::from_static("2"));
+        }
+        to_client(&mut headers, "c", false);
+        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["etag", "x-kept"]);
+        assert_eq!(lines(&headers, "x-kept"), ["1", "2"]);
+    }
 
     #[test]
     fn an_address_is_written_as_everybody_writes_it() {

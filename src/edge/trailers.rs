@@ -13,7 +13,7 @@ use http::{
 use crate::{
     edge::{
         gate_names::{begins, is_gates, reads_as},
-        headers::{names_in, remove_where},
+        headers::{names_in, names_where, remove_all},
     },
     gate::site::Identity,
 };
@@ -92,7 +92,8 @@ impl Announced {
 
     /// Leaves in `trailers` what may cross.
     pub fn keep(&self, mut trailers: HeaderMap) -> HeaderMap {
-        remove_where(&mut trailers, |name| !self.0.contains(name));
+        let others = names_where(&trailers, |name| !self.0.contains(name));
+        remove_all(&mut trailers, others);
         trailers
     }
 }
