@@ -410,10 +410,18 @@ async fn an_upstream_that_closes_or_talks_nonsense_is_a_bad_gateway() {
 #[tokio::test]
 async fn a_get_that_met_a_closing_connection_is_sent_once_more() {
     let (mut upstream, gate) = Gate::start(true).await;
-    let answer = ask(&gate, CLOSING);
-    upstream.request_then_close("").await;
+    let answer = ask(
+        &gate,
+        "GET /a?b=c HTTP/1.1\r\nHost: h\r\nCookie: __Host-oncegate=s; a=1\r\n\
+         X-Oncegate-User: forged\r\nX-Hop: 1\r\nTE: trailers\r\n\
+         Connection: close, x-hop\r\n\r\n",
+    );
+    let (first, _) = upstream.request_then_close("").await;
     let (head, _) = upstream.request(OK).await;
+    assert_eq!(head, first, "as it was sent before");
     assert_eq!(values(&head, "x-oncegate-user").len(), 1);
+    assert!(!head.contains("forged") && !head.contains("x-hop"), "{head}");
+    assert_eq!(values(&head, "cookie"), ["a=1"]);
     assert!(answer.await.starts_with("HTTP/1.1 200"));
 }
 
@@ -476,9 +484,10 @@ impl Fake {
         request
     }
 
-    async fn request_then_close(&mut self, answer: &str) {
-        self.request(answer).await;
+    async fn request_then_close(&mut self, answer: &str) -> (String, String) {
+        let request = self.request(answer).await;
         self.kept = None;
+        request
     }
 }
 

@@ -68,6 +68,10 @@ struct Link {
     clock: Pin<Box<Sleep>>,
 }
 
+/// What came of a request: the head of its answer, or what went wrong, with the request where
+/// nothing of it was sent.
+pub(super) type Answered = Result<Response<Incoming>, TrySendError<Request<Body>>>;
+
 /// A connection in use, which goes back to its pool or ends.
 pub(super) struct Lease {
     link: Link,
@@ -193,13 +197,10 @@ async fn sweep(pool: Weak<Shared>) {
 
 impl Lease {
     /// Sends a request, and waits for the head of its answer.
-    ///
-    /// # Errors
-    /// What went wrong, with the request where nothing of it was sent.
     pub(super) fn send(
         &mut self,
         request: Request<Body>,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
+    ) -> impl Future<Output = Answered> + use<> {
         self.link.send.try_send_request(request)
     }
 

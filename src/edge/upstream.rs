@@ -3,23 +3,30 @@
 //! Bodies stream both ways. The target's path and query are passed on byte for byte: what was
 //! authorised is what is asked for. Header fields cross by the rules of [`headers`].
 
-use std::{error::Error, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    request::Parts,
     uri::PathAndQuery,
 };
 use http_body::Body as HttpBody;
-use hyper::{body::Incoming, client::conn::TrySendError};
+use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::{
     edge::{
         body::{self, Body, BodyError, Progress, Stalled},
         headers::{self, Introduction, Visit},
-        pools::{Lease, Pool, Pools},
+        pools::{Answered, Lease, Pool, Pools},
         trailers::Announced,
         upgrade::Upgrade,
     },
@@ -87,39 +94,32 @@ impl Upstreams {
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BodyError>,
     {
-        let (parts, incoming) = request.into_parts();
+        let (mut parts, incoming) = request.into_parts();
         // TRACE would echo the assertion to whoever sent it (RFC 9110, 9.3.8).
         if matches!(parts.method, Method::CONNECT | Method::TRACE) {
             return Err(Denial::MethodNotAllowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
-        let asked = Asked {
-            uri: target(parts.uri, &parts.method)?,
-            method: parts.method,
-            version: parts.version,
-            visit,
-            introduction,
-            upgrade: upgrade.as_ref(),
-        };
+        parts.uri = target(parts.uri, &parts.method)?;
+        let said = Said { visit, introduction, upgrade: upgrade.as_ref() };
         // RFC 9110, 9.2.2: a safe request without a body may be sent again; one that met a
         // connection the upstream was just closing deserves it. What the client sent is less to
         // keep for that than what the upstream is sent.
-        let again =
-            (asked.method.is_safe() && incoming.is_end_stream()).then(|| parts.headers.clone());
-        let announced = Announced::of(&parts.headers, visit.mapping);
+        let again = (parts.method.is_safe() && incoming.is_end_stream()).then(|| parts.clone());
         let progress = (!incoming.is_end_stream()).then(Progress::default);
-        let body = match &progress {
+        let (body, announced) = match &progress {
             Some(progress) => {
-                let (announced, patience) = (announced.clone(), self.timeouts.body);
-                body::relay_upload(incoming, announced, progress, patience)
+                let announced = Announced::of(&parts.headers, visit.mapping);
+                let patience = self.timeouts.body;
+                (body::relay_upload(incoming, announced.clone(), progress, patience), announced)
             }
-            None => body::empty(),
+            None => (body::empty(), Announced::default()),
         };
-        let sent = asked.request(parts.headers, body, &announced);
+        let sent = said.in_request(parts, body, &announced);
         let mut answer = self.answer(sent, upstream, progress.as_ref(), upgrade.as_ref()).await;
         if matches!(answer, Err(Failure::Closed(_)))
-            && let Some(fields) = again
+            && let Some(parts) = again
         {
-            let sent = asked.request(fields, body::empty(), &announced);
+            let sent = said.in_request(parts, body::empty(), &announced);
             answer = self.answer(sent, upstream, None, upgrade.as_ref()).await;
         }
         let (mut answer, lease) = answer.map_err(Failure::into_denial)?;
@@ -157,8 +157,9 @@ impl Upstreams {
         let path = PathAndQuery::try_from(callback)
             .map_err(|error| Denial::Internal(format!("callback {callback:?}: {error}")))?;
         let uri = target(path.into(), &Method::GET)?;
-        let fields = headers::to_callback(visitor, visit, login_assertion);
-        let sent = request_to(Method::GET, uri, fields, body::empty());
+        let mut sent = Request::new(body::empty());
+        *sent.uri_mut() = uri;
+        *sent.headers_mut() = headers::to_callback(visitor, visit, login_assertion);
         let answer = self.answer(sent, upstream, None, None).await;
         let (answer, lease) = answer.map_err(Failure::into_denial)?;
         let (mut response, announced) = passed(answer, lease, visit);
@@ -185,7 +186,8 @@ impl Upstreams {
                 Some(lease) => lease,
                 None => self.connected(pool, upstream).await?,
             };
-            match self.head(&mut lease, request, progress).await {
+            let pending = pin!(lease.send(request));
+            match self.head(&mut lease, pending, progress).await {
                 Some(Ok(response)) => break (response, lease),
                 None => return Err(Failure::Slow),
                 Some(Err(mut error)) => match error.take_message() {
@@ -217,10 +219,9 @@ impl Upstreams {
     async fn head(
         &self,
         lease: &mut Lease,
-        request: Request<Body>,
+        mut pending: Pin<&mut impl Future<Output = Answered>>,
         progress: Option<&Progress>,
-    ) -> Option<Result<Response<Incoming>, TrySendError<Request<Body>>>> {
-        let mut pending = pin!(lease.send(request));
+    ) -> Option<Answered> {
         loop {
             let frames = progress.map(Progress::frames);
             tokio::select! {
@@ -290,24 +291,22 @@ impl Failure {
     }
 }
 
-/// What a client asked for, and all that is said of it to the upstream.
-struct Asked<'a> {
-    method: Method,
-    uri: Uri,
-    version: Version,
+/// What is said of a client's request to the upstream.
+struct Said<'a> {
     visit: &'a Visit<'a>,
     introduction: Option<&'a Introduction>,
     upgrade: Option<&'a Upgrade>,
 }
 
-impl Asked<'_> {
-    /// The request to the upstream: `fields` are the client's own, `body` is what goes on.
-    fn request(&self, mut fields: HeaderMap, body: Body, announced: &Announced) -> Request<Body> {
+impl Said<'_> {
+    /// The request to the upstream: `parts` are as the client sent them, `body` is what goes on.
+    fn in_request(&self, mut parts: Parts, body: Body, announced: &Announced) -> Request<Body> {
+        let fields = &mut parts.headers;
         let length_given = fields.contains_key(CONTENT_LENGTH);
-        headers::to_upstream(&mut fields, self.visit, self.introduction);
+        headers::to_upstream(fields, self.visit, self.introduction);
         // Frames the body as it is, not as the client said it would be (RFC 9112, 6). Of HTTP/2 it
         // has both a length and trailers; of HTTP/1.1 it is then in chunks.
-        let trails = self.version == Version::HTTP_2 && !announced.is_empty();
+        let trails = parts.version == Version::HTTP_2 && !announced.is_empty();
         if body.is_end_stream() {
             if length_given {
                 fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -317,31 +316,24 @@ impl Asked<'_> {
         } else {
             // Said outright: hyper would send a GET of unknown length without its body.
             fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            announced.announce(&mut fields);
+            announced.announce(fields);
         }
         if let Some(upgrade) = self.upgrade {
-            upgrade.ask(&mut fields);
+            upgrade.ask(fields);
         }
-        request_to(self.method.clone(), self.uri.clone(), fields, body)
+        // These are of the other hop.
+        (parts.version, parts.extensions) = (Version::HTTP_11, Extensions::new());
+        Request::from_parts(parts, body)
     }
 }
 
 /// What to ask for: the target's own bytes.
 fn target(uri: Uri, method: &Method) -> Result<Uri, Denial> {
     let path = uri.into_parts().path_and_query.filter(|path| {
-        path.as_str().starts_with('/') || (path == &"*" && method == Method::OPTIONS)
+        path.as_str().starts_with('/') || (path.as_str() == "*" && method == Method::OPTIONS)
     });
     path.map(Uri::from)
         .ok_or_else(|| Denial::Unreadable("the request's target is not a path".to_owned()))
-}
-
-fn request_to(method: Method, uri: Uri, fields: HeaderMap, body: Body) -> Request<Body> {
-    let mut request = Request::new(body);
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    *request.version_mut() = Version::HTTP_11;
-    *request.headers_mut() = fields;
-    request
 }
 
 /// The answer as the gate's own server sends it: without the upstream connection's version and
@@ -351,14 +343,15 @@ fn passed(
     lease: Lease,
     visit: &Visit<'_>,
 ) -> (Response<Body>, Announced) {
-    let (parts, incoming) = answer.into_parts();
-    let chunked = parts.headers.contains_key(TRANSFER_ENCODING);
-    let announced = Announced::of(&parts.headers, visit.mapping);
-    let announced = if chunked { announced } else { Announced::default() };
+    let (mut parts, incoming) = answer.into_parts();
+    let announced = if parts.headers.contains_key(TRANSFER_ENCODING) {
+        Announced::of(&parts.headers, visit.mapping)
+    } else {
+        Announced::default()
+    };
     // What was switched to another protocol is never HTTP's again.
     let lease = Some(lease).filter(|_| parts.status != StatusCode::SWITCHING_PROTOCOLS);
-    let mut response = Response::new(body::relay_answer(incoming, announced.clone(), lease));
-    *response.status_mut() = parts.status;
-    *response.headers_mut() = parts.headers;
-    (response, announced)
+    (parts.version, parts.extensions) = (Version::HTTP_11, Extensions::new());
+    let body = body::relay_answer(incoming, announced.clone(), lease);
+    (Response::from_parts(parts, body), announced)
 }
