@@ -11,13 +11,12 @@ use http::{
 const HOST_PREFIX: &[u8] = b"__Host-";
 
 /// The value of the cookie `name`; two of that name count as none.
-pub(super) fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(super) fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
     let lines = headers.get_all(COOKIE).iter();
     let mut values = lines
         .flat_map(pairs)
         .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
-    let value = values.next().filter(|_| values.next().is_none())?;
-    std::str::from_utf8(value).ok()
+    values.next().filter(|_| values.next().is_none())
 }
 
 /// Removes the cookie `name` from a request, and leaves the others byte for byte.

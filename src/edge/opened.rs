@@ -29,7 +29,7 @@ const BESIDE: usize = 640;
 const USUAL: usize = 1 << 10;
 
 /// Sessions opened by one set of keys.
-pub(super) struct Opened(Cache<Box<str>, Arc<Session>, Size, Seed>);
+pub(super) struct Opened(Cache<Box<[u8]>, Arc<Session>, Size, Seed>);
 
 impl Default for Opened {
     fn default() -> Self {
@@ -43,7 +43,7 @@ impl Opened {
     pub(super) fn open(
         &self,
         keys: &SessionKeys,
-        text: &str,
+        text: &[u8],
         site: &str,
         counts: &CacheCounts,
     ) -> Option<Arc<Session>> {
@@ -53,7 +53,7 @@ impl Opened {
         }
         counts.misses.inc();
         // What does not open is not remembered: anybody can make up any number of texts.
-        let session = Arc::new(keys.open(text, site)?);
+        let session = Arc::new(keys.open(std::str::from_utf8(text).ok()?, site)?);
         self.0.insert(text.into(), session.clone());
         Some(session)
     }
@@ -68,9 +68,9 @@ impl fmt::Debug for Opened {
 #[derive(Clone)]
 struct Size;
 
-impl Weighter<Box<str>, Arc<Session>> for Size {
+impl Weighter<Box<[u8]>, Arc<Session>> for Size {
     /// Bytes that a text takes, with what was opened.
-    fn weight(&self, text: &Box<str>, session: &Arc<Session>) -> u64 {
+    fn weight(&self, text: &Box<[u8]>, session: &Arc<Session>) -> u64 {
         let ctx =
             session.ctx.iter().flat_map(|ctx| ctx.as_object().values()).map(within).sum::<usize>();
         (text.len() + BESIDE + ctx) as u64
@@ -112,8 +112,8 @@ impl Hasher for Hash {
         self.0 = xxh3_64_with_seed(bytes, self.0);
     }
 
-    /// What ends a text in a key of several parts; there is one.
-    fn write_u8(&mut self, _: u8) {}
+    /// How long a text in a key of several parts is; there is one.
+    fn write_usize(&mut self, _: usize) {}
 
     fn finish(&self) -> u64 {
         self.0
@@ -158,13 +158,16 @@ mod tests {
         let (opened, counts) = (Opened::default(), Caches::default().sessions);
         let sealed = keys(1).seal(&session(), [7; 24]).unwrap();
         for _ in 0..2 {
-            assert_eq!(opened.open(&keys(1), &sealed, "panel", &counts).unwrap().user, "joe");
-            assert!(opened.open(&keys(1), &sealed, "other", &counts).is_none());
+            assert_eq!(
+                opened.open(&keys(1), sealed.as_bytes(), "panel", &counts).unwrap().user,
+                "joe"
+            );
+            assert!(opened.open(&keys(1), sealed.as_bytes(), "other", &counts).is_none());
         }
         assert_eq!((counts.hits.get(), counts.misses.get()), (3, 1));
         let other = Opened::default();
-        assert!(other.open(&keys(1), &sealed, "other", &counts).is_none());
-        assert!(other.open(&keys(1), &sealed, "panel", &counts).is_some());
+        assert!(other.open(&keys(1), sealed.as_bytes(), "other", &counts).is_none());
+        assert!(other.open(&keys(1), sealed.as_bytes(), "panel", &counts).is_some());
     }
 
     #[test]
@@ -172,7 +175,7 @@ mod tests {
         let weight = |json: &str| {
             let ctx = serde_json::from_str(json).unwrap();
             let session = Arc::new(Session { ctx: Some(ctx), ..session() });
-            Size.weight(&"".into(), &session) as usize - BESIDE
+            Size.weight(&[].into(), &session) as usize - BESIDE
         };
         assert_eq!(weight(r#"{"plan":"gold"}"#), 0);
         assert!(weight(r#"{"a":[1,2,3]}"#) >= 3 * size_of::<Value>());
@@ -188,9 +191,9 @@ mod tests {
         let (opened, counts) = (Opened::default(), Caches::default().sessions);
         let sealed = keys(1).seal(&session(), [7; 24]).unwrap();
         for text in [&sealed[1..], "", "x"] {
-            assert!(opened.open(&keys(1), text, "panel", &counts).is_none());
+            assert!(opened.open(&keys(1), text.as_bytes(), "panel", &counts).is_none());
         }
-        assert!(opened.open(&keys(2), &sealed, "panel", &counts).is_none());
+        assert!(opened.open(&keys(2), sealed.as_bytes(), "panel", &counts).is_none());
         assert_eq!(opened.0.len(), 0);
     }
 }
