@@ -413,6 +413,18 @@ mod tests {
     }
 
     #[test]
+    fn a_length_beside_chunks_goes_whatever_connection_lists() {
+        for listed in ["close", "transfer-encoding", "transfer-encoding, x-hop"] {
+            let mut headers = HeaderMap::new();
+            headers.append(CONNECTION, HeaderValue::from_static(listed));
+            headers.append(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            headers.append(CONTENT_LENGTH, HeaderValue::from_static("5"));
+            to_client(&mut headers, "c", false);
+            assert!(headers.is_empty(), "{listed}: {headers:?}");
+        }
+    }
+
+    #[test]
     fn an_address_is_written_as_everybody_writes_it() {
         for address in
             ["0.0.0.0", "1.20.100.255", "203.0.113.7", "10.9.99.101", "::1", "2001:db8::7:0"]
