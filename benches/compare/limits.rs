@@ -95,28 +95,25 @@ pub(crate) fn fill(arguments: &[String]) {
     let entries: usize = entries.parse().unwrap();
     let (server, load) = (server.parse().unwrap(), load.parse().unwrap());
     pin(server);
-    let mut ids = Ids(1);
+    let links = links(entries);
     let before = resident("self");
     let started = own_time();
-    let seen =
-        kept_up(entries, load, |seen| (0..entries).for_each(|n| spend_at(seen, &mut ids, n)));
+    let seen = kept_up(entries, load, |seen| links.iter().for_each(|link| spend(seen, link)));
     let alone = own_time().saturating_sub(started);
     let bytes = resident("self").saturating_sub(before);
     drop(seen);
-    let mut ids = Ids(1);
     let started = own_time();
     let seen = kept_up(entries, load, |seen| {
-        (0..entries).step_by(TOGETHER).for_each(|n| spend_from(seen, &mut ids, n));
+        links.chunks(TOGETHER).for_each(|several| spend_all(seen, several));
     });
     let together = own_time().saturating_sub(started);
     drop(seen);
     let mut shortest = vec![(Duration::MAX, Duration::MAX); entries];
     for _ in 0..ROUNDS {
-        let mut ids = Ids(1);
         kept_up(entries, load, |seen| {
-            for (n, (own, wall)) in shortest.iter_mut().enumerate() {
+            for (link, (own, wall)) in links.iter().zip(&mut shortest) {
                 let (began, own_began) = (Instant::now(), own_time());
-                spend_at(seen, &mut ids, n);
+                spend(seen, link);
                 *own = own_time().saturating_sub(own_began).min(*own);
                 *wall = began.elapsed().min(*wall);
             }
@@ -137,21 +134,23 @@ pub(crate) fn fill(arguments: &[String]) {
 
 const NOW: u64 = 1_764_000_000;
 
+/// A link's id, and when it expires.
+type Link = (TokenId, u64);
+
+/// Links that live up to a quarter of an hour, as links do.
+fn links(number: usize) -> Vec<Link> {
+    let mut ids = Ids(1);
+    (0..number).map(|n| (ids.next(), NOW + 1 + n as u64 % 900)).collect()
+}
+
 /// Spends one.
-fn spend_at(seen: &SeenSet, ids: &mut Ids, n: usize) {
-    let (id, expires) = link(ids, n);
-    assert!(black_box(seen.spend(id, expires, || NOW)).is_ok());
+fn spend(seen: &SeenSet, (id, expires): &Link) {
+    assert!(black_box(seen.spend(*id, *expires, || NOW)).is_ok());
 }
 
 /// Spends some at once.
-fn spend_from(seen: &SeenSet, ids: &mut Ids, first: usize) {
-    let several: Vec<_> = (first..first + TOGETHER).map(|n| link(ids, n)).collect();
-    assert!(black_box(seen.spend_all(&several, || NOW)).iter().all(Result::is_ok));
-}
-
-/// A link that lives up to a quarter of an hour, as links do.
-fn link(ids: &mut Ids, n: usize) -> (TokenId, u64) {
-    (ids.next(), NOW + 1 + n as u64 % 900)
+fn spend_all(seen: &SeenSet, several: &[Link]) {
+    assert!(black_box(seen.spend_all(several, || NOW)).iter().all(Result::is_ok));
 }
 
 /// A set that `fill` has filled, while upkeep looked after it more often than a gate's does.
