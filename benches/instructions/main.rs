@@ -18,12 +18,12 @@
 //!
 //! | request                       | instructions | counted again | allocations |
 //! |---|--:|--:|--:|
-//! | redeem by API                 |      543,028 |       543,183 |          37 |
-//! | redeem by form                |      612,329 |       610,388 |          44 |
-//! | forward auth, signed in       |       44,295 |        44,622 |          15 |
-//! | issue, one                    |      344,891 |       344,974 |          45 |
-//! | issue, each of a batch of 100 |      274,090 |       274,081 |          13 |
-//! | proxied GET, signed in        |       82,325 |        82,246 |          25 |
+//! | redeem by API                 |      545,755 |       544,089 |          41 |
+//! | redeem by form                |      612,996 |       607,877 |          48 |
+//! | forward auth, signed in       |       42,655 |        42,592 |          15 |
+//! | issue, one                    |      343,586 |       342,737 |          45 |
+//! | issue, each of a batch of 100 |      274,091 |       274,075 |          13 |
+//! | proxied GET, signed in        |       74,329 |        74,487 |          22 |
 //! | bare `verify_strict`          |      418,562 |               |             |
 //! | bare sign                     |      278,758 |               |             |
 //!

@@ -12,13 +12,16 @@
 //!
 //! | layout | bytes at 1 M | at 10 M | ns an insert at 1 M | at 10 M |
 //! |---|--:|--:|--:|--:|
-//! | seen-set: leaves that are ids and nothing else | 12.8 | 13.6 | 163 | 371 |
+//! | seen-set: leaves that are ids and nothing else | 11.8 | 13.7 | 109 | 312 |
 //! | leaves of the standard library's set | 19.8 | 16.0 | 281 | 354 |
 //! | one such set a bucket, which doubles at once | 19.1 | 14.5 | 146 | 309 |
 //! | blocks of 64 ids by range | 14.4 | | 169 | |
 //! | 48 bits an id: too few to tell ids apart in small buckets | 9.9 | | 171 | |
 //! | moka: evicts | 330 | | 1412 | |
 //! | nothing | 0.4 | 0.0 | 63 | 50 |
+//!
+//! All but the first row were measured before that was made faster. Many at once wait for memory
+//! together: 150 ns of 32 at ten million (`cargo bench --bench compare -- seen`).
 //!
 //! At ten million, waiting for memory is the most of it: one read of a line of those 136 MB that
 //! waits for the one before takes 180 to 250 ns there, with large pages or without. Also tried at
