@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 use crate::{
     app::{self, HandedOver, Listeners},
     cli::{configuration::ConfigArgs, failure::Failure},
-    config::Config,
+    config::{Config, Durability},
     ops::{clock::Clock, service_manager, shutdown, telemetry},
 };
 
@@ -44,7 +44,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     telemetry::init(std::env::var(telemetry::FILTER).ok().as_deref());
     // Before there are threads: it takes variables out of the environment.
     let handed_over = HandedOver::take()?;
-    let runtime = super::started(threads())?;
+    let runtime = super::started(threads(config.once.durability))?;
     let ended = runtime.block_on(serve(config, handed_over));
     // A start that still waits for the state's lock would be waited for here.
     runtime.shutdown_background();
@@ -52,11 +52,13 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
 }
 
 /// One thread a processor. Where there is one, no thread hands tasks to another, and none is paid
-/// for that: a proxied request takes 7 % less. What waits for a disk then holds all up, as a new
-/// memory's first segment does; what is regular does that on a thread of its own.
-fn threads() -> Builder {
+/// for that: a proxied request takes 7 % less. Whoever waits for a disk holds up all there, as a
+/// journal's new segment does; so not where that is what a record waits for.
+fn threads(durability: Durability) -> Builder {
     match available_parallelism() {
-        Ok(NonZero::<usize>::MIN) => Builder::new_current_thread(),
+        Ok(NonZero::<usize>::MIN) if durability == Durability::Process => {
+            Builder::new_current_thread()
+        }
         _ => Builder::new_multi_thread(),
     }
 }

@@ -200,6 +200,30 @@ async fn all_that_come_together_share_a_write_and_each_is_told_its_own() {
 }
 
 #[tokio::test]
+async fn who_goes_away_before_or_after_the_others_are_recorded_takes_none_of_them_along() {
+    let dir = state();
+    let store = open(options(dir.path(), Durability::Process));
+    let mem = store.mem(NOW).unwrap();
+    let mut spends: Vec<_> = (0..4).map(|n| Box::pin(spend(&store, id(n), mem))).collect();
+    let mut context = Context::from_waker(Waker::noop());
+    for spend in &mut spends {
+        assert!(spend.as_mut().poll(&mut context).is_pending());
+    }
+    let (last, recorded) = (spends.remove(3), spends.remove(2));
+    let (leads, goes) = (spends.remove(0), spends.remove(0));
+    drop(goes);
+    assert_eq!(leads.await, Ok(()));
+    // This one is told of nothing.
+    drop(recorded);
+    assert_eq!(last.await, Ok(()));
+    for (n, expected) in
+        [Err(Denial::AlreadyUsed), Ok(()), Err(Denial::AlreadyUsed)].iter().enumerate()
+    {
+        assert_eq!(spend(&store, id(n as u64), mem).await, *expected, "{n}");
+    }
+}
+
+#[tokio::test]
 async fn a_caller_that_goes_away_leaves_its_token_spent() {
     let dir = state();
     let store = open(options(dir.path(), Durability::Power));

@@ -48,7 +48,8 @@ impl Local {
     /// Records that the token `id` was used; once, and as durably as configured on return.
     ///
     /// `mem` and `expires` are the token's. `now` is asked under the lock that decides, or that of
-    /// another who spends at the same time: all must tell the time of one clock.
+    /// another who spends at the same time: all must tell the time of one clock. To be polled to its
+    /// end: who goes away may leave a use recorded that nobody is told of.
     ///
     /// # Errors
     /// [`Denial::Fenced`], [`Denial::Expired`], [`Denial::AlreadyUsed`], [`Denial::StoreFull`],
@@ -66,7 +67,10 @@ impl Local {
         let (asked, spends) = (Asked { id, mem, expires }, Spends { store: self, now });
         let joined = self.0.spenders.join(asked, &spends).await;
         let Recording { memory, recorded } = joined.unwrap_or_else(|_| Err(unrecorded()))?;
-        memory.recorded(recorded).await.map_err(|refused| spends.denial(asked, refused, &memory))
+        let spent = memory.recorded(recorded).await;
+        let spent = spent.map_err(|refused| spends.denial(asked, refused, &memory))?;
+        // Whoever was there at the same time: this is the record of no other's token.
+        if spent.id() == id { Ok(spent) } else { Err(unrecorded()) }
     }
 }
 
