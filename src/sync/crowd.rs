@@ -4,7 +4,8 @@
 //! is there: it waits for nobody, on no clock. Then it does its own work with that of those who
 //! came, [`Work::most`] at a time, and tells each. Meanwhile the next to come leads the next crowd.
 //!
-//! Each thread has a line of its own: those that one runs wait for no other, which may be busy.
+//! There are as many lines as processors, and a thread always takes the same: so those that it runs
+//! wait for no other thread, which may be busy, but for one that shares its line.
 //!
 //! Nobody is lost with somebody else: who leads and goes away passes the lead on, even if that
 //! was just passed to it, and who waits for a crowd that came to nothing is told.
@@ -40,7 +41,7 @@ pub trait Work {
     fn together(&self, some: Vec<Self::Brought>) -> Vec<Self::Done>;
 }
 
-/// Those who come with the same work, in one line a thread. Whoever leads does the work for all of
+/// Those who come with the same work, in lines by thread. Whoever leads does the work for all of
 /// them: it must be the same whoever that is.
 pub struct Crowd<B, D>(Box<[Arc<Line<B, D>>]>);
 
